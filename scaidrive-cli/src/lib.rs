@@ -1,0 +1,1 @@
+//! Administers a ScaiDrive from a terminal.

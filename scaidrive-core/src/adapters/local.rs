@@ -1,0 +1,81 @@
+//! What a single process has of its own: the system's clock, ids, in-process fan-out and wake-ups.
+
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, broadcast};
+use ulid::{Generator, Ulid};
+
+use crate::model::{Result, Timestamp};
+use crate::ports::{Clock, Dispatch, Ids, Nudge, PubSub};
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Random ULIDs that grow within the process.
+#[derive(Default)]
+pub struct RandomIds(Mutex<Generator>);
+
+impl std::fmt::Debug for RandomIds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RandomIds")
+    }
+}
+
+impl Ids for RandomIds {
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes random ids")]
+    fn ulid(&self) -> Ulid {
+        let mut generator = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Fails only after 2^80 ids in one millisecond; a random one is as good then.
+        generator.generate().unwrap_or_else(|_| Ulid::generate())
+    }
+}
+
+/// Fan-out within the process.
+#[derive(Debug)]
+pub struct LocalPubSub(broadcast::Sender<Nudge>);
+
+impl Default for LocalPubSub {
+    fn default() -> Self {
+        Self(broadcast::channel(1024).0)
+    }
+}
+
+#[async_trait]
+impl PubSub for LocalPubSub {
+    async fn publish(&self, nudge: Nudge) -> Result<()> {
+        // Nobody listening is no error.
+        drop(self.0.send(nudge));
+        Ok(())
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Nudge> {
+        self.0.subscribe()
+    }
+}
+
+/// Wake-ups within the process.
+#[derive(Debug, Default)]
+pub struct LocalDispatch(Notify);
+
+#[async_trait]
+impl Dispatch for LocalDispatch {
+    async fn wake(&self) -> Result<()> {
+        self.0.notify_one();
+        Ok(())
+    }
+
+    async fn wait(&self) {
+        self.0.notified().await;
+    }
+}

@@ -1,0 +1,9 @@
+//! The world behind the ports: databases, object stores, clocks, fan-out, the token issuer.
+
+#[cfg(feature = "blobs")]
+pub mod blobs;
+#[cfg(feature = "issuer")]
+pub mod issuer;
+pub mod local;
+#[cfg(feature = "sql")]
+pub mod sql;

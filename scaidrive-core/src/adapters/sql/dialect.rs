@@ -1,0 +1,52 @@
+//! The few places where the two databases need different words, all of them.
+
+use super::statement::Conn;
+
+/// Fragments of SQL in the dialect of the open database.
+#[derive(Clone, Copy)]
+pub(super) struct Dialect {
+    mysql: bool,
+}
+
+impl Dialect {
+    pub(super) const fn of(conn: &Conn<'_>) -> Self {
+        Self { mysql: conn.is_mysql() }
+    }
+
+    /// Ends a SELECT that must keep others from writing the row; SQLite has one writer anyway.
+    pub(super) const fn share_lock(self) -> &'static str {
+        if self.mysql { " LOCK IN SHARE MODE" } else { "" }
+    }
+
+    /// Ends a SELECT that must read what is committed now and keep it.
+    pub(super) const fn current_read(self) -> &'static str {
+        if self.mysql { " FOR UPDATE" } else { "" }
+    }
+
+    /// Ends an INSERT that leaves an existing row as it is. (`INSERT IGNORE` would hide every other error.)
+    pub(super) fn keep_existing(self, key: &'static str) -> String {
+        if self.mysql { format!(" ON DUPLICATE KEY UPDATE {key} = {key}") } else { " ON CONFLICT DO NOTHING".to_owned() }
+    }
+
+    /// Ends an INSERT that adds its numbers to an existing row.
+    pub(super) fn add_to_existing(self, table: &str, key: &str, columns: &[&str]) -> String {
+        let (head, incoming): (String, fn(&str) -> String) = if self.mysql {
+            (" ON DUPLICATE KEY UPDATE ".to_owned(), |column| format!("VALUES({column})"))
+        } else {
+            (format!(" ON CONFLICT ({key}) DO UPDATE SET "), |column| format!("excluded.{column}"))
+        };
+        let sums: Vec<String> =
+            columns.iter().map(|column| format!("{column} = {table}.{column} + {}", incoming(column))).collect();
+        head + &sums.join(", ")
+    }
+
+    /// Names the integer type that a SUM is cast to (MySQL's is DECIMAL).
+    pub(super) const fn integer(self) -> &'static str {
+        if self.mysql { "SIGNED" } else { "INTEGER" }
+    }
+
+    /// Reads the database's clock in microseconds; nothing for SQLite, whose clock is the process's own.
+    pub(super) const fn now(self) -> Option<&'static str> {
+        if self.mysql { Some("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)") } else { None }
+    }
+}

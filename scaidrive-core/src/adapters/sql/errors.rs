@@ -1,0 +1,69 @@
+//! What a database error means.
+
+use sqlx::error::{DatabaseError, ErrorKind};
+
+use crate::model::Error;
+
+/// Wraps a database error as ours; the cause travels along for the log.
+pub(super) fn database(error: sqlx::Error) -> Error {
+    Error::Database { source: Box::new(error) }
+}
+
+fn cause(error: &Error) -> Option<&sqlx::Error> {
+    match error {
+        Error::Database { source } | Error::CommitUnknown { source } => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn database_cause(error: &Error) -> Option<&dyn DatabaseError> {
+    cause(error)?.as_database_error()
+}
+
+/// Tells whether a row with this unique key exists already.
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    database_cause(error).is_some_and(|cause| cause.kind() == ErrorKind::UniqueViolation)
+}
+
+/// Tells whether the whole transaction may succeed if it is simply run again: deadlock (1213), lock wait
+/// (1205), a record changed since it was read (1020, MariaDB's snapshot check), or a busy SQLite file.
+pub(super) fn is_transient(error: &Error) -> bool {
+    let Some(cause) = database_cause(error) else { return false };
+    if let Some(mysql) = cause.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return matches!(mysql.number(), 1205 | 1213 | 1020);
+    }
+    // Extended result codes keep SQLITE_BUSY (5) and SQLITE_LOCKED (6) in the low byte.
+    cause.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
+}
+
+/// Tells whether the connection itself broke, so that nobody knows what the server did last.
+pub(super) fn is_broken_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        // 1053 shutdown in progress, 1317 query interrupted, 1927 connection was killed.
+        sqlx::Error::Database(cause) => cause
+            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+            .is_some_and(|mysql| matches!(mysql.number(), 1053 | 1317 | 1927)),
+        _ => false,
+    }
+}
+
+/// Turns the outcome of an INSERT into whether its row is new.
+pub(super) fn unless_duplicate(outcome: crate::model::Result<u64>) -> crate::model::Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells whether an error of ours stems from a broken connection.
+pub(super) fn is_broken(error: &Error) -> bool {
+    matches!(error, Error::Database { .. }) && cause(error).is_some_and(is_broken_connection)
+}
+
+/// Turns what a caller can do something about into its own meaning: a full disk (SQLITE_FULL) passes.
+pub(super) fn with_meaning(error: Error) -> Error {
+    let full = database_cause(&error).and_then(DatabaseError::code).is_some_and(|code| code == "13");
+    if full { Error::unavailable("the disk is full", std::time::Duration::from_secs(30)) } else { error }
+}

@@ -1,0 +1,39 @@
+//! The schema, compiled in, so that one binary carries all it needs.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use crate::model::{Error, Result};
+
+/// Every migration in order: number, name, text for SQLite, text for MariaDB/MySQL.
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
+    1,
+    "foundation",
+    include_str!("../../../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../../../migrations/mysql/0001_foundation.sql"),
+)];
+
+/// Returns the migrator of one database.
+pub(super) fn migrator(mysql: bool) -> Migrator {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(version, name, for_sqlite, for_mysql)| {
+            let text = if mysql { for_mysql } else { for_sqlite };
+            let sql = sqlx::SqlStr::from_static(text);
+            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+}
+
+/// Returns the names of what is not among `applied`, or an error if a migration there is not ours: then this
+/// binary is older than the database, and must not write to it.
+pub(super) fn pending(applied: &[i64]) -> Result<Vec<String>> {
+    if let Some(unknown) = applied.iter().find(|version| !MIGRATIONS.iter().any(|known| known.0 == **version)) {
+        let fault = format!("the database has migration {unknown}, which this version does not know: use a newer one");
+        return Err(Error::Config { faults: vec![fault] });
+    }
+    let missing = MIGRATIONS.iter().filter(|known| !applied.contains(&known.0));
+    Ok(missing.map(|(version, name, ..)| format!("{version:04}_{name}")).collect())
+}

@@ -1,0 +1,48 @@
+//! The metadata store over sqlx: SQLite and MariaDB/MySQL from one SQL text.
+//!
+//! `statement` runs the text, `dialect` holds the few words that differ, one file an area holds the queries;
+//! `sqlite` and `mysql` are the two ways to open, write and migrate.
+
+mod chunks;
+mod contents;
+mod dialect;
+mod errors;
+mod jobs;
+mod ledger;
+mod migrations;
+mod mysql;
+mod shares;
+mod sqlite;
+mod statement;
+mod store;
+mod tenancy;
+mod tree;
+mod versions;
+
+pub use store::SqlStore;
+
+use std::sync::Arc;
+
+use statement::Conn;
+
+use crate::ports::Clock;
+
+/// Rows of the open database, inside or outside a transaction.
+pub(crate) struct SqlRows<'c> {
+    conn: Conn<'c>,
+    clock: Arc<dyn Clock>,
+}
+
+impl<'c> SqlRows<'c> {
+    const fn new(conn: Conn<'c>, clock: Arc<dyn Clock>) -> Self {
+        Self { conn, clock }
+    }
+
+    const fn dialect(&self) -> dialect::Dialect {
+        dialect::Dialect::of(&self.conn)
+    }
+}
+
+/// The most rows written by one statement: 21 columns of the widest table stay below SQLite's 32,766 arguments
+/// and a statement's text stays small enough to be kept prepared.
+const ROWS_PER_STATEMENT: usize = 200;

@@ -1,0 +1,153 @@
+//! The metadata store itself: opens a database by its URL and hands out rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::mysql::MySqlPool;
+use sqlx::sqlite::SqlitePool;
+
+use super::errors::database;
+use super::sqlite::Writer;
+use super::statement::{Conn, sql};
+use super::{SqlRows, migrations, mysql, sqlite};
+use crate::model::{Error, Result, Timestamp};
+use crate::ports::metadata::LedgerReads;
+use crate::ports::{Clock, MetadataStore, Reads, WriteUnit};
+
+/// How often a SQLite file is looked at for commits of other processes.
+const FOREIGN_COMMIT_POLL: Duration = Duration::from_millis(100);
+
+/// A metadata store on SQLite or MariaDB/MySQL.
+#[derive(Debug)]
+pub struct SqlStore {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    seen_data_version: tokio::sync::Mutex<Option<i64>>,
+}
+
+#[derive(Debug)]
+enum Database {
+    Sqlite { readers: SqlitePool, writer: Writer },
+    MySql { pool: MySqlPool },
+}
+
+impl SqlStore {
+    /// Opens the database behind `url`: `sqlite://`, `mysql://`, `mariadb://` or `mysql+asyncmy://`.
+    ///
+    /// A SQLite file is made if it is missing; its clock is `clock`, because it has none of its own.
+    pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| unusable("it does not read scheme://…"))?;
+        let database = match scheme {
+            "sqlite" => {
+                let (readers, writer) = sqlite::open(rest, &clock).await?;
+                Database::Sqlite { readers, writer }
+            }
+            "mysql" | "mariadb" | "mysql+asyncmy" => {
+                Database::MySql { pool: mysql::open(&format!("mysql://{rest}")).await? }
+            }
+            _ => return Err(unusable("the scheme must be sqlite, mysql, mariadb or mysql+asyncmy")),
+        };
+        Ok(Self { database, clock, seen_data_version: tokio::sync::Mutex::new(None) })
+    }
+
+    async fn rows(&self) -> Result<SqlRows<'static>> {
+        let conn = match &self.database {
+            Database::Sqlite { readers, .. } => Conn::SqlitePool(readers.acquire().await.map_err(database)?),
+            Database::MySql { pool } => Conn::MySqlPool(pool.acquire().await.map_err(database)?),
+        };
+        Ok(SqlRows::new(conn, Arc::clone(&self.clock)))
+    }
+
+    async fn applied_migrations(&self) -> Result<Vec<i64>> {
+        let mut rows = self.rows().await?;
+        let exists = match &self.database {
+            Database::Sqlite { .. } => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Database::MySql { .. } => {
+                "SELECT COUNT(*) FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_name = '_sqlx_migrations'"
+            }
+        };
+        if rows.conn.fetch_number(sql(exists)).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let query = sql("SELECT version FROM _sqlx_migrations WHERE success = TRUE ORDER BY version");
+        rows.conn.fetch(query).await?.iter().map(|row| row.int(0)).collect()
+    }
+}
+
+fn unusable(why: &str) -> Error {
+    Error::Config { faults: vec![format!("SCAIDRIVE_DATABASE_URL: {why}")] }
+}
+
+#[async_trait]
+impl MetadataStore for SqlStore {
+    async fn read(&self) -> Result<Box<dyn Reads>> {
+        Ok(Box::new(self.rows().await?))
+    }
+
+    async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()> {
+        match &self.database {
+            Database::Sqlite { writer, .. } => writer.write(unit).await,
+            Database::MySql { pool } => {
+                // On a task of its own: a caller that goes away must not leave half a transaction behind.
+                let (pool, clock) = (pool.clone(), Arc::clone(&self.clock));
+                let task = tokio::spawn(async move { mysql::write(&pool, &clock, unit.as_ref()).await });
+                task.await.map_err(|error| Error::internal(format!("a write unit broke off: {error}")))?
+            }
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        match &self.database {
+            Database::Sqlite { .. } => Ok(self.clock.now()),
+            Database::MySql { .. } => self.rows().await?.now().await,
+        }
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        match &self.database {
+            Database::Sqlite { writer, .. } => writer.migrate().await?,
+            Database::MySql { pool } => {
+                migrations::migrator(true).run(pool).await.map_err(|error| Error::Database { source: error.into() })?;
+            }
+        }
+        match self.pending_migrations().await?.as_slice() {
+            [] => Ok(()),
+            left => Err(Error::internal(format!("migrations did not apply: {}", left.join(", ")))),
+        }
+    }
+
+    async fn pending_migrations(&self) -> Result<Vec<String>> {
+        migrations::pending(&self.applied_migrations().await?)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.rows().await?.conn.fetch_number(sql("SELECT 1")).await.map(drop)
+    }
+
+    async fn foreign_commit(&self) {
+        let Database::Sqlite { writer, .. } = &self.database else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(FOREIGN_COMMIT_POLL).await;
+            // Asked on the writer's own connection, which sees every commit but its own as foreign.
+            let Ok(version) = writer.data_version().await else { continue };
+            let mut seen = self.seen_data_version.lock().await;
+            if seen.replace(version).is_some_and(|before| before != version) {
+                return;
+            }
+        }
+    }
+
+    async fn close(&self) {
+        match &self.database {
+            Database::Sqlite { readers, writer } => {
+                writer.close().await;
+                readers.close().await;
+            }
+            Database::MySql { pool } => pool.close().await,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Queries of partners, tenants, users and favourites.
+
+use async_trait::async_trait;
+
+use super::statement::{SqlRow, sql};
+use super::SqlRows;
+use crate::model::{
+    NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
+};
+use crate::ports::metadata::{ShareQuery, TenancyReads, TenancyWrites};
+
+const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at FROM tenants";
+const USER: &str = "SELECT id, tenant_id, email, name, status, admin_role, created_at FROM users";
+
+fn tenant(row: &SqlRow) -> Result<Tenant> {
+    Ok(Tenant {
+        id: row.parse(0)?,
+        partner_id: row.parse(1)?,
+        name: row.string(2)?,
+        status: row.parse(3)?,
+        settings: row.json(4)?,
+        created_at: row.time(5)?,
+    })
+}
+
+fn user(row: &SqlRow) -> Result<User> {
+    Ok(User {
+        id: row.parse_raw(0)?,
+        tenant_id: row.parse(1)?,
+        email: row.opt_string(2)?,
+        name: row.opt_string(3)?,
+        status: row.parse(4)?,
+        admin_role: row.opt_parse(5)?,
+        created_at: row.time(6)?,
+    })
+}
+
+#[async_trait]
+impl TenancyReads for SqlRows<'_> {
+    async fn first_partner(&mut self) -> Result<Option<PartnerId>> {
+        let row = self.conn.fetch_one(sql("SELECT id FROM partners ORDER BY created_at, id LIMIT 1")).await?;
+        row.map(|row| row.parse(0)).transpose()
+    }
+
+    async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>> {
+        let row = self.conn.fetch_one(sql(TENANT).push(" WHERE id = ?").text(id)).await?;
+        row.as_ref().map(tenant).transpose()
+    }
+
+    async fn tenants(&mut self) -> Result<Vec<Tenant>> {
+        self.conn.fetch(sql(TENANT).push(" ORDER BY created_at, id")).await?.iter().map(tenant).collect()
+    }
+
+    async fn user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {
+        let query = sql(USER).push(" WHERE tenant_id = ? AND id = ?").text(tenant).raw(id.as_str());
+        self.conn.fetch_one(query).await?.as_ref().map(user).transpose()
+    }
+
+    async fn users(&mut self, tenant: TenantId, limit: u32, offset: u32) -> Result<Vec<User>> {
+        let query = sql(USER).push(" WHERE tenant_id = ? ORDER BY id LIMIT ? OFFSET ?");
+        let rows = self.conn.fetch(query.text(tenant).bind(limit).bind(offset)).await?;
+        rows.iter().map(user).collect()
+    }
+
+    async fn share(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
+        self.share_row(tenant, id, "").await
+    }
+
+    async fn shares(&mut self, tenant: TenantId, query: &ShareQuery) -> Result<(Vec<Share>, u64)> {
+        self.share_page(tenant, query).await
+    }
+
+    async fn favorites(&mut self, tenant: TenantId, user: &UserId) -> Result<Vec<(NodeId, Timestamp)>> {
+        let query = sql("SELECT node_id, created_at FROM favorites WHERE tenant_id = ? AND user_id = ? \
+             ORDER BY created_at DESC, node_id LIMIT 1000");
+        let rows = self.conn.fetch(query.text(tenant).raw(user.as_str())).await?;
+        rows.iter().map(|row| Ok((row.parse(0)?, row.time(1)?))).collect()
+    }
+}
+
+#[async_trait]
+impl TenancyWrites for SqlRows<'_> {
+    async fn insert_partner(&mut self, id: PartnerId, name: &str, now: Timestamp) -> Result<()> {
+        let insert = sql("INSERT INTO partners (id, name, created_at) VALUES (?, ?, ?)");
+        self.conn.execute(insert.text(id).bind(name).bind(now.as_micros())).await.map(drop)
+    }
+
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()> {
+        let insert = sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?)");
+        let insert = insert
+            .text(tenant.id)
+            .text(tenant.partner_id)
+            .bind(tenant.name.as_str())
+            .text(tenant.status)
+            .bind(json(&tenant.settings)?)
+            .bind(tenant.created_at.as_micros());
+        self.conn.execute(insert).await.map(drop)
+    }
+
+    async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {
+        let update = sql("UPDATE tenants SET name = ?, status = ?, settings = ? WHERE id = ?");
+        let update =
+            update.bind(tenant.name.as_str()).text(tenant.status).bind(json(&tenant.settings)?).text(tenant.id);
+        self.conn.execute(update).await.map(drop)
+    }
+
+    async fn insert_user(&mut self, user: &User) -> Result<bool> {
+        let insert = sql("INSERT INTO users (id, tenant_id, email, name, status, admin_role, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)");
+        let insert = insert
+            .raw(user.id.as_str())
+            .text(user.tenant_id)
+            .bind(user.email.clone())
+            .bind(user.name.clone())
+            .text(user.status)
+            .bind(user.admin_role.map(|role| role.to_string()))
+            .bind(user.created_at.as_micros());
+        super::errors::unless_duplicate(self.conn.execute(insert).await)
+    }
+
+    async fn insert_share(&mut self, share: &Share) -> Result<()> {
+        self.add_share(share).await
+    }
+
+    async fn update_share(&mut self, share: &Share) -> Result<()> {
+        self.replace_share(share).await
+    }
+
+    async fn lock_tree_shared(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
+        let lock = self.dialect().share_lock();
+        self.share_row(tenant, id, lock).await
+    }
+
+    async fn lock_tree(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
+        let update = sql("UPDATE shares SET tree_version = tree_version + 1 WHERE tenant_id = ? AND id = ?");
+        match self.conn.execute(update.text(tenant).text(id)).await? {
+            0 => Ok(None),
+            _ => self.share_row(tenant, id, "").await,
+        }
+    }
+
+    async fn set_favorite(
+        &mut self,
+        tenant: TenantId,
+        user: &UserId,
+        node: NodeId,
+        on: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let delete = sql("DELETE FROM favorites WHERE tenant_id = ? AND user_id = ? AND node_id = ?");
+        self.conn.execute(delete.text(tenant).raw(user.as_str()).text(node)).await?;
+        if on {
+            let insert = sql("INSERT INTO favorites (tenant_id, user_id, node_id, created_at) VALUES (?, ?, ?, ?)");
+            self.conn.execute(insert.text(tenant).raw(user.as_str()).text(node).bind(now.as_micros())).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a value as the JSON text of a column.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| crate::model::Error::internal(error.to_string()))
+}

@@ -1,0 +1,393 @@
+//! Queries of files and folders.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::errors::is_duplicate;
+use super::statement::{SqlRow, Statement, sql};
+use super::{ROWS_PER_STATEMENT, SqlRows};
+use crate::model::{
+    Error, FileFacts, FileId, FileName, MimeType, NameKey, Node, NodeId, ParentId, Result, ShareId, TenantId,
+    Timestamp, Usage, UserId, Version,
+};
+use crate::ports::metadata::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+
+/// The columns that `node` reads, in its order, from a table called `n`.
+const NODE: &str = "n.id, n.tenant_id, n.share_id, n.parent_id, n.name, n.owner_id, n.created_by, n.created_at, \
+     n.modified_by, n.modified_at, n.inherit_acl, n.trashed_at, n.size, n.mime_type, n.version_id, n.version, \
+     n.content_id, n.checksum";
+
+/// Walks down from a folder or root; `dead` says that a node, or one between, is in the trash itself.
+const SUBTREE: &str = "WITH RECURSIVE sub (id, dead) AS ( \
+     SELECT id, CASE WHEN live IS NULL THEN 1 ELSE 0 END FROM nodes WHERE tenant_id = ? AND parent_id = ? \
+     UNION ALL \
+     SELECT c.id, CASE WHEN sub.dead = 1 OR c.live IS NULL THEN 1 ELSE 0 END \
+     FROM sub JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) ";
+
+pub(super) fn node(row: &SqlRow) -> Result<Node> {
+    let id: NodeId = row.parse(0)?;
+    let file = match id {
+        NodeId::Folder(_) => None,
+        NodeId::File(_) => Some(FileFacts {
+            mime_type: MimeType::parse(&row.string(13)?).map_err(|fault| unreadable("nodes.mime_type", &fault.message))?,
+            size: row.unsigned(12)?,
+            checksum: row.hash(17)?,
+            content: row.hash(16)?,
+            version_id: row.parse(14)?,
+            version: row.small(15)?,
+        }),
+    };
+    Ok(Node {
+        id,
+        tenant: row.parse(1)?,
+        share: row.parse(2)?,
+        parent: row.parse(3)?,
+        name: FileName::parse(&row.string(4)?).map_err(|fault| unreadable("nodes.name", &fault.message))?,
+        owner: row.parse_raw(5)?,
+        created_by: row.parse_raw(6)?,
+        created_at: row.time(7)?,
+        modified_by: row.parse_raw(8)?,
+        modified_at: row.time(9)?,
+        inherit_acl: row.int(10)? != 0,
+        trashed_at: row.opt_time(11)?,
+        file,
+    })
+}
+
+fn unreadable(place: &'static str, found: &str) -> Error {
+    Error::ImpossibleRow { place, found: found.to_owned() }
+}
+
+fn nodes(rows: &[SqlRow]) -> Result<Vec<Node>> {
+    rows.iter().map(node).collect()
+}
+
+fn select(rest: &str) -> Statement {
+    sql(format!("SELECT {NODE} FROM nodes n {rest}"))
+}
+
+const fn sort_column(sort: ChildSort) -> &'static str {
+    match sort {
+        ChildSort::Name => "n.name_key",
+        ChildSort::ModifiedAt => "n.modified_at",
+        ChildSort::Size => "n.size",
+    }
+}
+
+/// Binds the part of a children query that says where the page starts.
+fn start_after(statement: Statement, sort: ChildSort, after: Option<&SortKey>) -> Statement {
+    let column = sort_column(sort);
+    match after {
+        None => statement,
+        // Names are unique among the living, so the name alone starts the page, and the index serves it whole.
+        Some(SortKey::Name(key, id)) => statement
+            .push(" AND n.name_key >= ? AND (n.name_key > ? OR n.id > ?)")
+            .raw(key.as_str())
+            .raw(key.as_str())
+            .text(id),
+        Some(SortKey::Number(value, id)) => statement
+            .push(&format!(" AND {column} >= ? AND ({column} > ? OR n.id > ?)"))
+            .bind(*value)
+            .bind(*value)
+            .text(id),
+    }
+}
+
+#[async_trait]
+impl TreeReads for SqlRows<'_> {
+    async fn chain(&mut self, tenant: TenantId, id: NodeId) -> Result<Vec<Node>> {
+        // The depth keeps the order; it also ends the walk should a loop ever exist.
+        let query = sql(format!(
+            "WITH RECURSIVE up (id, parent_id, depth) AS ( \
+             SELECT id, parent_id, 0 FROM nodes WHERE tenant_id = ? AND id = ? \
+             UNION ALL \
+             SELECT p.id, p.parent_id, up.depth + 1 FROM up JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id \
+             WHERE up.depth < 1000) \
+             SELECT {NODE} FROM up JOIN nodes n ON n.tenant_id = ? AND n.id = up.id ORDER BY up.depth"
+        ));
+        nodes(&self.conn.fetch(query.text(tenant).text(id).text(tenant).text(tenant)).await?)
+    }
+
+    async fn node(&mut self, tenant: TenantId, id: NodeId) -> Result<Option<Node>> {
+        let query = select("WHERE n.tenant_id = ? AND n.id = ?").text(tenant).text(id);
+        self.conn.fetch_one(query).await?.as_ref().map(node).transpose()
+    }
+
+    async fn child(&mut self, tenant: TenantId, parent: ParentId, key: &NameKey) -> Result<Option<Node>> {
+        let query = select("WHERE n.tenant_id = ? AND n.parent_id = ? AND n.live = 1 AND n.name_key = ?");
+        let query = query.text(tenant).text(parent).raw(key.as_str());
+        self.conn.fetch_one(query).await?.as_ref().map(node).transpose()
+    }
+
+    async fn children_named(&mut self, tenant: TenantId, parent: ParentId, keys: &[NameKey]) -> Result<Vec<Node>> {
+        let mut found = Vec::new();
+        for part in keys.chunks(ROWS_PER_STATEMENT) {
+            let query = select("WHERE n.tenant_id = ? AND n.parent_id = ? AND n.live = 1 AND n.name_key IN ")
+                .text(tenant)
+                .text(parent)
+                .push_list(part.iter().map(|key| key.as_str().as_bytes()));
+            found.extend(nodes(&self.conn.fetch(query).await?)?);
+        }
+        Ok(found)
+    }
+
+    async fn children(&mut self, tenant: TenantId, query: &ChildQuery) -> Result<Vec<Node>> {
+        let live = if query.include_trashed { "" } else { " AND n.live = 1" };
+        let statement = select(&format!("WHERE n.tenant_id = ? AND n.parent_id = ?{live}"))
+            .text(tenant)
+            .text(query.parent);
+        let statement = start_after(statement, query.sort, query.after.as_ref())
+            .push(&format!(" ORDER BY {}, n.id LIMIT ?", sort_column(query.sort)))
+            .bind(query.limit);
+        nodes(&self.conn.fetch(statement).await?)
+    }
+
+    async fn count_children(
+        &mut self,
+        tenant: TenantId,
+        parent: ParentId,
+        include_trashed: bool,
+        most: u64,
+    ) -> Result<u64> {
+        let live = if include_trashed { "" } else { " AND live = 1" };
+        let query = sql(format!(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM nodes WHERE tenant_id = ? AND parent_id = ?{live} LIMIT ?) found"
+        ));
+        let count = self.conn.fetch_number(query.text(tenant).text(parent).bind(most)).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn descendants(
+        &mut self,
+        tenant: TenantId,
+        root: ParentId,
+        after: Option<NodeId>,
+        limit: u32,
+    ) -> Result<Vec<Node>> {
+        let query = sql(format!(
+            "{SUBTREE} SELECT {NODE} FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
+             WHERE sub.dead = 0 AND sub.id > ? ORDER BY sub.id LIMIT ?"
+        ));
+        let query = query.text(tenant).text(root).text(tenant).text(tenant);
+        let query = query.bind(after.map(|id| id.to_string()).unwrap_or_default()).bind(limit);
+        nodes(&self.conn.fetch(query).await?)
+    }
+
+    async fn subtree_usage(
+        &mut self,
+        tenant: TenantId,
+        root: ParentId,
+        with_trash: bool,
+    ) -> Result<Vec<(UserId, Usage)>> {
+        let int = self.dialect().integer();
+        let deepest = i64::from(with_trash);
+        let sum = |what: &str| format!("CAST(COALESCE(SUM({what}), 0) AS {int})");
+        let current = sql(format!(
+            "{SUBTREE} SELECT n.owner_id, {}, {}, {}, {} \
+             FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id WHERE sub.dead <= ? GROUP BY n.owner_id",
+            sum("CASE WHEN sub.dead = 0 THEN n.size ELSE 0 END"),
+            sum("CASE WHEN sub.dead = 0 THEN 0 ELSE n.size END"),
+            sum("CASE WHEN sub.dead = 0 AND n.version IS NOT NULL THEN 1 ELSE 0 END"),
+            sum("CASE WHEN sub.dead = 0 AND n.version IS NULL THEN 1 ELSE 0 END"),
+        ));
+        let old = sql(format!(
+            "{SUBTREE} SELECT n.owner_id, {} FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
+             JOIN versions v ON v.tenant_id = n.tenant_id AND v.file_id = n.id AND v.number <> n.version \
+             WHERE sub.dead <= ? GROUP BY n.owner_id",
+            sum("v.size"),
+        ));
+        let bind = |query: Statement| query.text(tenant).text(root).text(tenant).text(tenant).bind(deepest);
+        let mut found: BTreeMap<UserId, Usage> = BTreeMap::new();
+        for row in self.conn.fetch(bind(current)).await? {
+            let usage = Usage {
+                file_bytes: row.int(1)?,
+                version_bytes: 0,
+                trash_bytes: row.int(2)?,
+                file_count: row.int(3)?,
+                folder_count: row.int(4)?,
+            };
+            *found.entry(row.parse_raw(0)?).or_default() += usage;
+        }
+        for row in self.conn.fetch(bind(old)).await? {
+            let usage = Usage { version_bytes: row.int(1)?, ..Usage::default() };
+            *found.entry(row.parse_raw(0)?).or_default() += usage;
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn trash(
+        &mut self,
+        tenant: TenantId,
+        share: ShareId,
+        after: Option<(Timestamp, NodeId)>,
+        limit: u32,
+    ) -> Result<Vec<Node>> {
+        let mut query = select("WHERE n.tenant_id = ? AND n.share_id = ? AND n.trashed_at IS NOT NULL")
+            .text(tenant)
+            .text(share);
+        if let Some((at, id)) = after {
+            query = query
+                .push(" AND n.trashed_at <= ? AND (n.trashed_at < ? OR n.id < ?)")
+                .bind(at.as_micros())
+                .bind(at.as_micros())
+                .text(id);
+        }
+        nodes(&self.conn.fetch(query.push(" ORDER BY n.trashed_at DESC, n.id DESC LIMIT ?").bind(limit)).await?)
+    }
+
+    async fn count_trash(&mut self, tenant: TenantId, share: ShareId, most: u64) -> Result<u64> {
+        let query = sql("SELECT COUNT(*) FROM (SELECT 1 FROM nodes WHERE tenant_id = ? AND share_id = ? \
+             AND trashed_at IS NOT NULL LIMIT ?) found");
+        let count = self.conn.fetch_number(query.text(tenant).text(share).bind(most)).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn recent(&mut self, tenant: TenantId, user: &UserId, limit: u32) -> Result<Vec<Node>> {
+        let query = select("WHERE n.tenant_id = ? AND n.modified_by = ? AND n.live = 1 AND n.version IS NOT NULL \
+             ORDER BY n.modified_at DESC LIMIT ?");
+        nodes(&self.conn.fetch(query.text(tenant).raw(user.as_str()).bind(limit)).await?)
+    }
+
+    async fn versions(&mut self, tenant: TenantId, file: FileId, limit: u32, offset: u32) -> Result<Vec<Version>> {
+        self.version_page(tenant, file, limit, offset).await
+    }
+
+    async fn count_versions(&mut self, tenant: TenantId, file: FileId) -> Result<u64> {
+        let query = sql("SELECT COUNT(*) FROM versions WHERE tenant_id = ? AND file_id = ?");
+        let count = self.conn.fetch_number(query.text(tenant).text(file)).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn version(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<Option<Version>> {
+        self.version_row(tenant, file, number).await
+    }
+
+    async fn recount(&mut self, tenant: TenantId) -> Result<Vec<(ShareId, UserId, Usage)>> {
+        self.recount_usage(tenant).await
+    }
+}
+
+#[async_trait]
+impl TreeWrites for SqlRows<'_> {
+    async fn lock_node(&mut self, tenant: TenantId, id: NodeId) -> Result<()> {
+        // SQLite has one writer: nothing can change under it.
+        if self.conn.is_mysql() {
+            let lock = self.dialect().current_read();
+            let query = sql("SELECT 1 FROM nodes WHERE tenant_id = ? AND id = ?").push(lock);
+            self.conn.fetch_one(query.text(tenant).text(id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_nodes(&mut self, nodes: &[Node]) -> Result<()> {
+        for part in nodes.chunks(ROWS_PER_STATEMENT) {
+            let insert = sql("INSERT INTO nodes (tenant_id, id, share_id, parent_id, name, name_key, live, owner_id, \
+                 created_by, created_at, modified_by, modified_at, inherit_acl, trashed_at, size, mime_type, \
+                 version_id, version, content_id, checksum) VALUES ")
+            .push_groups(part.len(), 20);
+            let insert = part.iter().fold(insert, bind_new);
+            self.conn.execute(insert).await.map_err(|error| name_taken(error, part))?;
+        }
+        Ok(())
+    }
+
+    async fn update_node(&mut self, node: &Node) -> Result<()> {
+        let update = sql("UPDATE nodes SET share_id = ?, parent_id = ?, name = ?, name_key = ?, live = ?, \
+             modified_by = ?, modified_at = ?, inherit_acl = ?, trashed_at = ?, size = ?, mime_type = ?, \
+             version_id = ?, version = ?, content_id = ?, checksum = ? WHERE tenant_id = ? AND id = ?")
+        .text(node.share)
+        .text(node.parent);
+        let update = bind_name(update, node)
+            .raw(node.modified_by.as_str())
+            .bind(node.modified_at.as_micros())
+            .bind(node.inherit_acl)
+            .bind(node.trashed_at.map(Timestamp::as_micros));
+        let update = bind_facts(update, node).text(node.tenant).text(node.id);
+        let matched =
+            self.conn.execute(update).await.map_err(|error| name_taken(error, std::slice::from_ref(node)))?;
+        if matched == 1 { Ok(()) } else { Err(Error::internal(format!("{} vanished while it was changed", node.id))) }
+    }
+
+    async fn move_descendants(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()> {
+        // Trashed branches go along. The derived table keeps MySQL from refusing to read what it updates.
+        let update = sql("UPDATE nodes SET share_id = ? WHERE tenant_id = ? AND id IN (SELECT id FROM ( \
+             WITH RECURSIVE sub (id) AS ( \
+             SELECT id FROM nodes WHERE tenant_id = ? AND parent_id = ? \
+             UNION ALL \
+             SELECT c.id FROM sub JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) \
+             SELECT id FROM sub) below)");
+        let update = update.text(to).text(tenant).text(tenant).text(root).text(tenant);
+        self.conn.execute(update).await.map(drop)
+    }
+
+    async fn delete_nodes(&mut self, tenant: TenantId, ids: &[NodeId]) -> Result<()> {
+        for part in ids.chunks(ROWS_PER_STATEMENT) {
+            let delete = sql("DELETE FROM nodes WHERE tenant_id = ? AND id IN ")
+                .text(tenant)
+                .push_list(part.iter().map(ToString::to_string));
+            let removed = self.conn.execute(delete).await?;
+            if removed != part.len() as u64 {
+                return Err(Error::internal("a node vanished while its subtree was purged"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn insert_versions(&mut self, tenant: TenantId, versions: &[Version]) -> Result<()> {
+        self.add_versions(tenant, versions).await
+    }
+
+    async fn delete_version(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<bool> {
+        let delete = sql("DELETE FROM versions WHERE tenant_id = ? AND file_id = ? AND number = ?");
+        Ok(self.conn.execute(delete.text(tenant).text(file).bind(number)).await? == 1)
+    }
+
+    async fn delete_versions_of(&mut self, tenant: TenantId, files: &[FileId], now: Timestamp) -> Result<()> {
+        self.drop_versions(tenant, files, now).await
+    }
+
+    async fn version_bytes(&mut self, tenant: TenantId, files: &[FileId]) -> Result<Vec<(FileId, i64)>> {
+        self.sum_versions(tenant, files).await
+    }
+}
+
+fn bind_name(statement: Statement, node: &Node) -> Statement {
+    let live = node.trashed_at.is_none().then_some(1i64);
+    statement.bind(node.name.as_str()).raw(node.name.key().as_str()).bind(live)
+}
+
+fn bind_facts(statement: Statement, node: &Node) -> Statement {
+    let facts = node.file.as_ref();
+    statement
+        .bind(node.size())
+        .bind(facts.map(|file| file.mime_type.to_string()))
+        .bind(facts.map(|file| file.version_id.to_string()))
+        .bind(facts.map(|file| i64::from(file.version)))
+        .bind(facts.map(|file| file.content.as_bytes().as_slice()))
+        .bind(facts.map(|file| file.checksum.as_bytes().as_slice()))
+}
+
+fn bind_new(statement: Statement, node: &Node) -> Statement {
+    let statement = statement.text(node.tenant).text(node.id).text(node.share).text(node.parent);
+    let statement = bind_name(statement, node)
+        .raw(node.owner.as_str())
+        .raw(node.created_by.as_str())
+        .bind(node.created_at.as_micros())
+        .raw(node.modified_by.as_str())
+        .bind(node.modified_at.as_micros())
+        .bind(node.inherit_acl)
+        .bind(node.trashed_at.map(Timestamp::as_micros));
+    bind_facts(statement, node)
+}
+
+fn name_taken(error: Error, nodes: &[Node]) -> Error {
+    if !is_duplicate(&error) {
+        return error;
+    }
+    let name = match nodes {
+        [only] => only.name.to_string(),
+        _ => "one of several".to_owned(),
+    };
+    Error::NameConflict { name }
+}

@@ -1,0 +1,57 @@
+//! A drive: the ports put together, which every use-case takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{ChunkingParams, Result};
+use crate::ports::{BlobStore, Clock, Dispatch, Identity, Ids, MetadataStore, PubSub, Reads};
+use crate::services::cache::ChunkCache;
+
+/// Everything a use-case needs from outside; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Drive(Arc<Ports>);
+
+/// The parts a drive is made of. A host program may bring its own of any of them.
+#[derive(Debug)]
+pub struct Ports {
+    /// Rows.
+    pub meta: Arc<dyn MetadataStore>,
+    /// Bytes.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Time, where the database's does not matter.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+    /// Fan-out of changes.
+    pub pubsub: Arc<dyn PubSub>,
+    /// Wake-ups of workers.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Who tokens speak for; nothing where no tokens are taken, as in a host program.
+    pub identity: Option<Arc<dyn Identity>>,
+    /// How contents are cut.
+    pub chunking: ChunkingParams,
+    /// How long an unused chunk stays: longer than any upload, and than the oldest backup to be restored.
+    pub gc_grace: Duration,
+    /// Chunks read lately.
+    pub cache: ChunkCache,
+}
+
+impl std::ops::Deref for Drive {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.0
+    }
+}
+
+impl Drive {
+    /// Puts the parts together.
+    pub fn new(ports: Ports) -> Self {
+        Self(Arc::new(ports))
+    }
+
+    /// Returns rows to read from.
+    pub async fn read(&self) -> Result<Box<dyn Reads>> {
+        self.meta.read().await
+    }
+}

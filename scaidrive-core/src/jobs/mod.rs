@@ -1,0 +1,1 @@
+//! Background use-cases and the worker that runs them.

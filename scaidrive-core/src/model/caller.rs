@@ -1,0 +1,82 @@
+//! Who calls: the context every use-case takes. The tenant is part of it, so no query can forget the wall.
+
+use super::{AdminRole, TenantId, UserId, text_enum};
+
+text_enum! {
+    /// What a token allows its bearer to ask for, whatever the bearer's rights are.
+    pub enum Scope {
+        /// Reads files and folders.
+        FilesRead = "files:read",
+        /// Changes files and folders; implies reading.
+        FilesWrite = "files:write",
+        /// Administers the tenant.
+        TenantAdmin = "tenant:admin",
+        /// Administers the partner and its tenants.
+        PartnerAdmin = "partner:admin",
+        /// Administers everything.
+        AdminAll = "admin:*",
+        /// Everything.
+        All = "*",
+    }
+}
+
+impl Scope {
+    /// Tells whether holding this scope satisfies a demand for `wanted`.
+    pub const fn covers(self, wanted: Self) -> bool {
+        match self {
+            Self::All => true,
+            Self::AdminAll => !matches!(wanted, Self::All),
+            Self::PartnerAdmin => matches!(wanted, Self::PartnerAdmin | Self::TenantAdmin | Self::FilesRead | Self::FilesWrite),
+            Self::TenantAdmin => matches!(wanted, Self::TenantAdmin | Self::FilesRead | Self::FilesWrite),
+            Self::FilesWrite => matches!(wanted, Self::FilesWrite | Self::FilesRead),
+            Self::FilesRead => matches!(wanted, Self::FilesRead),
+        }
+    }
+}
+
+/// The caller of a use-case: tenant, user, and what the request told about itself.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant the token pins the request to.
+    pub tenant: TenantId,
+    /// Who acts.
+    pub user: UserId,
+    /// The administrative role in the database; a claim alone never grants it.
+    pub admin_role: Option<AdminRole>,
+    /// What the token allows.
+    pub scopes: Vec<Scope>,
+    /// Written to the log, the audit and every error.
+    pub request_id: String,
+    /// The caller's address, for audit.
+    pub ip: Option<String>,
+    /// The caller's program, for audit.
+    pub user_agent: Option<String>,
+    /// The actor behind a delegated token (RFC 8693), for audit.
+    pub service_account: Option<String>,
+}
+
+impl Caller {
+    /// Returns a caller with every scope, as the CLI, jobs and host programs are.
+    pub fn local(tenant: TenantId, user: UserId, admin_role: Option<AdminRole>, request_id: String) -> Self {
+        Self {
+            tenant,
+            user,
+            admin_role,
+            scopes: vec![Scope::All],
+            request_id,
+            ip: None,
+            user_agent: None,
+            service_account: None,
+        }
+    }
+
+    /// Tells whether the caller administers its tenant.
+    pub const fn is_admin(&self) -> bool {
+        self.admin_role.is_some()
+    }
+
+    /// Tells whether the caller's token covers `wanted`.
+    pub fn has_scope(&self, wanted: Scope) -> bool {
+        self.scopes.iter().any(|held| held.covers(wanted))
+    }
+}

@@ -1,0 +1,34 @@
+//! Values and pure rules: ids, names, times, hashes, the objects of the product and what may be done
+//! with them. Nothing here is async, does I/O or reads a clock.
+
+mod caller;
+mod change;
+mod chunk;
+mod error;
+mod id;
+mod name;
+mod node;
+mod path;
+mod range;
+mod share;
+mod text;
+mod time;
+mod usage;
+
+pub use caller::{Caller, Scope};
+pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
+pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use error::{Error, FieldError, Result};
+pub use id::{
+    AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, JobId, NodeId, ParentId, PartnerId, ShareId, TenantId,
+    UserId, VersionId,
+};
+pub use name::{FileName, MAX_NAME_BYTES, NameKey};
+pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
+pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
+pub use range::{ByteRange, RangeError, parse_ranges};
+pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
+pub(crate) use text::text_enum;
+pub use text::UnknownWord;
+pub use time::Timestamp;
+pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};

@@ -1,0 +1,157 @@
+//! Tenants, users and shares: who there is and where their files live.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{PartnerId, ShareId, TenantId, Timestamp, UserId, text_enum};
+
+text_enum! {
+    /// An administrative role in the database.
+    pub enum AdminRole {
+        /// Administers one tenant.
+        TenantAdmin = "tenant_admin",
+        /// Administers the installation.
+        SuperAdmin = "super_admin",
+    }
+}
+
+text_enum! {
+    /// Whether a user or a tenant may act.
+    pub enum UserStatus {
+        /// May act.
+        Active = "active",
+        /// Was switched off.
+        Inactive = "inactive",
+        /// Is locked out.
+        Suspended = "suspended",
+        /// Has not signed in yet.
+        Pending = "pending",
+        /// Was removed.
+        Deleted = "deleted",
+    }
+}
+
+text_enum! {
+    /// What a share is for: a hint, no other mechanics.
+    pub enum ShareType {
+        /// The organisation's.
+        Central = "central",
+        /// One person's.
+        Personal = "personal",
+        /// A team's.
+        Project = "project",
+    }
+}
+
+text_enum! {
+    /// What somebody is in a share; a later one includes an earlier one.
+    pub enum ShareRole {
+        /// May read.
+        Reader = "reader",
+        /// May change content.
+        Contributor = "contributor",
+        /// May change permissions too.
+        Admin = "admin",
+        /// May do everything, and cannot be removed.
+        Owner = "owner",
+    }
+}
+
+/// What a tenant may set for itself; unknown keys are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantSettings {
+    /// Largest content accepted, in bytes.
+    pub max_file_size_bytes: u64,
+    /// Quota given to new shares, in bytes.
+    pub default_share_quota_bytes: Option<u64>,
+    /// Days after which trash is purged.
+    pub trash_retention_days: u32,
+    /// Days old versions are kept; nothing keeps all.
+    pub version_retention_days: Option<u32>,
+    /// Whether users may make project shares of their own.
+    pub users_create_project_shares: bool,
+    /// Everything else.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            max_file_size_bytes: 5 << 30,
+            default_share_quota_bytes: None,
+            trash_retention_days: 30,
+            version_retention_days: None,
+            users_create_project_shares: true,
+            other: Map::new(),
+        }
+    }
+}
+
+/// A tenant: one organisation behind its wall.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The partner above it.
+    pub partner_id: PartnerId,
+    /// Its name.
+    pub name: String,
+    /// Whether its users may act.
+    pub status: UserStatus,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What it set for itself.
+    pub settings: TenantSettings,
+}
+
+/// A user of a tenant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct User {
+    /// The identity provider's `sub`, or ours.
+    pub id: UserId,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Address, if known.
+    pub email: Option<String>,
+    /// Name, if known.
+    pub name: Option<String>,
+    /// Whether the user may act.
+    pub status: UserStatus,
+    /// Administrative role, if any.
+    pub admin_role: Option<AdminRole>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A share as the core keeps it and the wire shows it (permissions.md).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// Its id.
+    pub id: ShareId,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// What it is for, in words.
+    pub description: Option<String>,
+    /// What it is for.
+    pub share_type: ShareType,
+    /// Who owns it.
+    pub owner_id: UserId,
+    /// Whether everybody in the tenant is a reader.
+    pub is_public: bool,
+    /// Whether it is in the trash.
+    pub is_deleted: bool,
+    /// Hard limit of its logical bytes.
+    pub quota_bytes: Option<u64>,
+    /// Logical bytes: current, old versions and trash.
+    pub used_bytes: u64,
+    /// What its owner set.
+    pub settings: Map<String, Value>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed.
+    pub modified_at: Timestamp,
+}

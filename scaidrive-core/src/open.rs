@@ -1,0 +1,71 @@
+//! Wires adapters into a drive, as the configuration says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::blobs::{self, S3Settings};
+use crate::adapters::local::{LocalDispatch, LocalPubSub, RandomIds, SystemClock};
+use crate::adapters::sql::SqlStore;
+use crate::config::{Config, ObjectsConfig};
+use crate::model::{ChunkingParams, Error, Result};
+use crate::ports::{BlobStore, Clock};
+use crate::services::cache::ChunkCache;
+use crate::{Drive, Ports};
+
+/// Chunks kept in memory for readers, in bytes.
+const CACHE_BYTES: usize = 48 << 20;
+
+/// Opens a drive without touching its schema: see [`migrate`].
+pub async fn open(config: &Config) -> Result<Drive> {
+    Ok(Drive::new(ports(config).await?))
+}
+
+/// Opens the parts of a drive; a host may put its own in their place before it puts them together.
+pub async fn ports(config: &Config) -> Result<Ports> {
+    if config.database_url.is_none() || config.objects == ObjectsConfig::Local {
+        std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::Config {
+            faults: vec![format!("SCAIDRIVE_DATA_DIR: {} cannot be made: {error}", config.data_dir.display())],
+        })?;
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let meta = SqlStore::open(&config.database_url(), Arc::clone(&clock)).await?;
+    Ok(Ports {
+        meta: Arc::new(meta),
+        blobs: open_objects(config)?,
+        clock,
+        ids: Arc::new(RandomIds::default()),
+        pubsub: Arc::new(LocalPubSub::default()),
+        dispatch: Arc::new(LocalDispatch::default()),
+        identity: None,
+        chunking: ChunkingParams::default(),
+        gc_grace: config.gc_grace,
+        cache: ChunkCache::new(CACHE_BYTES),
+    })
+}
+
+fn open_objects(config: &Config) -> Result<Arc<dyn BlobStore>> {
+    match &config.objects {
+        ObjectsConfig::Local => blobs::open_local(&config.data_dir.join("objects")),
+        ObjectsConfig::Memory => Ok(blobs::open_memory()),
+        ObjectsConfig::S3(s3) => blobs::open_s3(&S3Settings {
+            endpoint: s3.endpoint.clone(),
+            bucket: s3.bucket.clone(),
+            region: s3.region.clone(),
+            access_key: s3.access_key.clone(),
+            secret_key: s3.secret_key.clone(),
+        }),
+    }
+}
+
+/// Applies the schema, waiting up to a minute for a database that is just starting.
+pub async fn migrate(drive: &Drive) -> Result<()> {
+    let mut attempts = 0;
+    while let Err(error) = drive.meta.ping().await {
+        attempts += 1;
+        if attempts == 60 {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    drive.meta.migrate().await
+}

@@ -1,0 +1,90 @@
+//! The metadata store: rows, read outside or inside a transaction, written only inside one.
+//!
+//! The traits are split by area, reads from writes; [`Reads`] and [`Writes`] bundle them.
+
+mod content;
+mod ledger;
+mod tenancy;
+mod tree;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use content::{
+    ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
+};
+pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
+pub use tenancy::{ShareQuery, TenancyReads, TenancyWrites, UserProfile};
+pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+
+use crate::model::{Result, Timestamp};
+
+/// Everything that can be read.
+pub trait Reads: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send {}
+
+impl<T: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send> Reads for T {}
+
+/// Everything that can be read and written inside a transaction.
+pub trait Writes: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites {}
+
+impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites> Writes for T {}
+
+/// How a transaction that met no error ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was written stays.
+    Commit,
+    /// What was written goes, as if nothing had been tried.
+    RollBack,
+}
+
+/// What runs inside one transaction; it may run several times, so it holds its input and changes nothing else.
+#[async_trait]
+pub trait WriteUnit: Send + Sync {
+    /// Does the work; an error rolls all of it back.
+    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome>;
+
+    /// Tells whether the commit may be lost in a power cut without harm, as a chunk's touch may.
+    ///
+    /// Such a unit is still atomic and in order: whatever commits durably after it makes it durable too.
+    fn may_be_lost(&self) -> bool {
+        false
+    }
+}
+
+/// The database.
+///
+/// Contract (`testing::metadata` holds every adapter to it): `write` runs the unit in one transaction that
+/// decides on current rows, repeats it after a deadlock, a lock time-out or a busy database, and answers only
+/// after the commit is durable. It runs to its end even if the caller goes away. [`Error::CommitUnknown`] means
+/// that the connection was lost while committing.
+///
+/// [`Error::CommitUnknown`]: crate::model::Error::CommitUnknown
+#[async_trait]
+pub trait MetadataStore: Send + Sync + fmt::Debug {
+    /// Returns rows to read from, outside any transaction: each query sees what is committed when it starts.
+    async fn read(&self) -> Result<Box<dyn Reads>>;
+
+    /// Runs the unit in a transaction and commits it.
+    async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()>;
+
+    /// Returns the database's own time, which orders touches and collections.
+    async fn now(&self) -> Result<Timestamp>;
+
+    /// Applies what is missing of the schema; safe to run twice and by several at once.
+    async fn migrate(&self) -> Result<()>;
+
+    /// Returns the names of migrations not applied yet.
+    async fn pending_migrations(&self) -> Result<Vec<String>>;
+
+    /// Fails unless the database answers.
+    async fn ping(&self) -> Result<()>;
+
+    /// Waits until a commit of another process may have become visible; never returns where that cannot be told.
+    async fn foreign_commit(&self);
+
+    /// Finishes what is under way and closes the connections.
+    async fn close(&self);
+}

@@ -1,0 +1,76 @@
+//! Rows of partners, tenants, users and shares.
+
+use async_trait::async_trait;
+
+use crate::model::{
+    AdminRole, NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
+};
+
+/// Which shares a listing shows.
+#[derive(Clone, Debug, Default)]
+pub struct ShareQuery {
+    /// Only those this user owns or, being public, may read; nothing for all of the tenant.
+    pub visible_to: Option<UserId>,
+    /// Also those in the trash.
+    pub include_trashed: bool,
+    /// At most so many.
+    pub limit: u32,
+    /// After so many.
+    pub offset: u32,
+}
+
+/// What an identity tells about a user.
+#[derive(Clone, Debug, Default)]
+pub struct UserProfile {
+    /// Address, if known.
+    pub email: Option<String>,
+    /// Name, if known.
+    pub name: Option<String>,
+    /// Role to give a new user.
+    pub admin_role: Option<AdminRole>,
+}
+
+/// Reads partners, tenants, users and shares.
+#[async_trait]
+pub trait TenancyReads: Send {
+    /// Returns the oldest partner; there is always one once the first tenant exists.
+    async fn first_partner(&mut self) -> Result<Option<PartnerId>>;
+    /// Returns a tenant.
+    async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>>;
+    /// Returns all tenants, oldest first.
+    async fn tenants(&mut self) -> Result<Vec<Tenant>>;
+    /// Returns a user of the tenant.
+    async fn user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>>;
+    /// Returns users of the tenant by id.
+    async fn users(&mut self, tenant: TenantId, limit: u32, offset: u32) -> Result<Vec<User>>;
+    /// Returns a share of the tenant, trashed ones too; what it uses is a counter of its own (`LedgerReads::usage`).
+    async fn share(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>>;
+    /// Returns the shares that match, by name, with what they use, and how many match in all.
+    async fn shares(&mut self, tenant: TenantId, query: &ShareQuery) -> Result<(Vec<Share>, u64)>;
+    /// Returns the user's favourites, newest first.
+    async fn favorites(&mut self, tenant: TenantId, user: &UserId) -> Result<Vec<(NodeId, Timestamp)>>;
+}
+
+/// Writes partners, tenants, users and shares.
+#[async_trait]
+pub trait TenancyWrites: Send {
+    /// Inserts a partner.
+    async fn insert_partner(&mut self, id: PartnerId, name: &str, now: Timestamp) -> Result<()>;
+    /// Inserts a tenant.
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()>;
+    /// Replaces a tenant's name, status and settings.
+    async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
+    /// Inserts a user; tells whether there was none (concurrent first requests make one row).
+    async fn insert_user(&mut self, user: &User) -> Result<bool>;
+    /// Inserts a share.
+    async fn insert_share(&mut self, share: &Share) -> Result<()>;
+    /// Replaces a share's name, description, settings, quota and trash flag.
+    async fn update_share(&mut self, share: &Share) -> Result<()>;
+    /// Takes the share row's shared lock: whatever places a node holds it, so no folder moves meanwhile.
+    async fn lock_tree_shared(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>>;
+    /// Writes the share row: whatever moves, trashes, restores or purges a folder holds it alone.
+    async fn lock_tree(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>>;
+    /// Marks or unmarks a favourite.
+    async fn set_favorite(&mut self, tenant: TenantId, user: &UserId, node: NodeId, on: bool, now: Timestamp)
+    -> Result<()>;
+}

@@ -1,0 +1,13 @@
+//! What the use-cases need from the world: async traits, implemented by adapters, spoken in model types.
+//!
+//! A port answers `Option` where a thing may be missing; a use-case turns that into an error.
+
+mod blobs;
+mod identity;
+pub mod metadata;
+mod system;
+
+pub use blobs::{BlobMeta, BlobStore, Key};
+pub use identity::{Claims, Identity};
+pub use metadata::{MetadataStore, Outcome, Reads, WriteUnit, Writes};
+pub use system::{Clock, Dispatch, Ids, Nudge, PubSub};

@@ -1,0 +1,1 @@
+//! Archives of a folder, streamed as they are made.

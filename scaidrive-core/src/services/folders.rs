@@ -1,0 +1,298 @@
+//! Folders: create, look at, list, change.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::access::{self, Place, Right};
+use super::files::change_in_place;
+use super::mutation::{self, Mutation, Tx};
+use super::tree;
+use crate::Drive;
+use crate::model::{
+    Caller, ChangeKind, Error, FileName, FolderId, FolderInfo, MimeType, Node, NodeId, NodeKind, ParentId, Result,
+    ShareId, SharePath, Timestamp,
+};
+use crate::ports::metadata::{ChildQuery, ChildSort, SortKey};
+
+/// Counts are exact up to here; beyond, they are a minimum.
+pub const COUNTED: u64 = 10_000;
+
+/// The longest page of children.
+pub const PAGE: u32 = 1000;
+
+/// Returns a folder.
+pub async fn get(drive: &Drive, caller: &Caller, id: FolderId) -> Result<FolderInfo> {
+    let found = access::folder(&mut *drive.read().await?, caller, id, Right::Read).await?;
+    found.folder_info().ok_or(Error::NotFound)
+}
+
+/// Creates a folder.
+pub async fn create(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    parent: Option<FolderId>,
+    name: FileName,
+) -> Result<FolderInfo> {
+    mutation::run(drive, caller, CreateFolder { share, parent, name }).await
+}
+
+struct CreateFolder {
+    share: ShareId,
+    parent: Option<FolderId>,
+    name: FileName,
+}
+
+#[async_trait]
+impl Mutation for CreateFolder {
+    type Output = FolderInfo;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<FolderInfo> {
+        let parent = self.parent.map_or(ParentId::Root(self.share), ParentId::Folder);
+        let place = tree::place(tx, self.share, parent, Right::Create).await?;
+        let node = insert(tx, &place, self.name.clone()).await?;
+        let path = place.path_of(node.name.as_str());
+        access::folder_info(&node, path, None).ok_or_else(|| Error::internal("a new folder is no folder"))
+    }
+}
+
+/// Returns the row of a new folder.
+pub(super) fn new_folder(tx: &Tx<'_>, share: ShareId, parent: ParentId, name: FileName) -> Node {
+    Node {
+        id: NodeId::Folder(FolderId::new(tx.ulid())),
+        tenant: tx.caller.tenant,
+        share,
+        parent,
+        name,
+        owner: tx.caller.user.clone(),
+        created_by: tx.caller.user.clone(),
+        created_at: tx.now,
+        modified_by: tx.caller.user.clone(),
+        modified_at: tx.now,
+        inherit_acl: true,
+        trashed_at: None,
+        file: None,
+    }
+}
+
+/// Inserts a new folder into a place, charges it and tells the world.
+pub(super) async fn insert(tx: &mut Tx<'_>, place: &Place, name: FileName) -> Result<Node> {
+    place.check_limits(name.as_str())?;
+    let node = new_folder(tx, place.share.id, place.id(), name);
+    let path = place.path_of(node.name.as_str());
+    tx.rows.insert_nodes(std::slice::from_ref(&node)).await?;
+    tx.charge(node.share, &node.owner, tree::usage_of(&node));
+    tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
+    tx.audit(tree::audit("folder.create", node.id, path));
+    Ok(node)
+}
+
+/// Renames a folder: one row and one change, whatever it holds.
+pub async fn rename(drive: &Drive, caller: &Caller, id: FolderId, name: FileName) -> Result<FolderInfo> {
+    mutation::run(drive, caller, RenameFolder { id, name }).await
+}
+
+struct RenameFolder {
+    id: FolderId,
+    name: FileName,
+}
+
+#[async_trait]
+impl Mutation for RenameFolder {
+    type Output = FolderInfo;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<FolderInfo> {
+        // A rename moves nothing: the shared lock keeps the ancestors in place.
+        let before = access::folder(tx.rows, tx.caller, self.id, Right::Write).await?;
+        tx.rows.lock_tree_shared(tx.caller.tenant, before.share.id).await?;
+        let found = access::folder(tx.rows, tx.caller, self.id, Right::Write).await?;
+        let mut node = found.node().clone();
+        node.name = self.name.clone();
+        if node.name != found.node().name {
+            node.modified_at = tx.now;
+        }
+        let after = change_in_place(tx, found, node, "folder.rename").await?;
+        after.folder_info().ok_or(Error::NotFound)
+    }
+}
+
+/// What a page of children should hold.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The order.
+    pub sort: ChildSort,
+    /// Where it starts: what `next` said.
+    pub after: Option<String>,
+    /// At most so many, up to [`PAGE`].
+    pub limit: u32,
+    /// Also what is in the trash.
+    pub include_trashed: bool,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self { sort: ChildSort::Name, after: None, limit: PAGE, include_trashed: false }
+    }
+}
+
+/// A child as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Child {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: FileName,
+    /// File or folder.
+    #[serde(rename = "type")]
+    pub kind: NodeKind,
+    /// Size in bytes, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Type, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<MimeType>,
+    /// When it was changed last.
+    pub modified_at: Timestamp,
+    /// SHA-256 of the content, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum_sha256: Option<crate::model::Sha256Hash>,
+    /// Whether it is in the trash; only told where trash was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_deleted: Option<bool>,
+}
+
+/// A page of children.
+#[derive(Clone, Debug, Serialize)]
+pub struct Children {
+    /// The children.
+    pub items: Vec<Child>,
+    /// The folder's path.
+    pub path: String,
+    /// How many there are in all; left out on later pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Whether there are more than `total` says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_minimum: bool,
+    /// Where the next page starts; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// Returns a page of what a folder or a share's root holds.
+pub async fn children(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    folder: Option<FolderId>,
+    listing: &Listing,
+) -> Result<Children> {
+    let mut rows = drive.read().await?;
+    let place = access::place(&mut *rows, caller, share, folder, Right::Read).await?;
+    let limit = listing.limit.clamp(1, PAGE);
+    let query = ChildQuery {
+        parent: place.id(),
+        include_trashed: listing.include_trashed,
+        sort: listing.sort,
+        after: listing.after.as_deref().map(|text| parse_key(listing.sort, text)).transpose()?,
+        limit: limit + 1,
+    };
+    let mut nodes = rows.children(caller.tenant, &query).await?;
+    let more = nodes.len() > limit as usize;
+    nodes.truncate(limit as usize);
+    let next = nodes.last().filter(|_| more).map(|last| write_key(listing.sort, last));
+    let (total, total_is_minimum) = match (&listing.after, more) {
+        (Some(_), _) => (None, false),
+        (None, false) => (Some(nodes.len() as u64), false),
+        (None, true) => {
+            let counted =
+                rows.count_children(caller.tenant, place.id(), listing.include_trashed, COUNTED + 1).await?;
+            (Some(counted.min(COUNTED)), counted > COUNTED)
+        }
+    };
+    let items = nodes.into_iter().map(|node| child(node, listing.include_trashed)).collect();
+    Ok(Children { items, path: place.path(), total, total_is_minimum, next })
+}
+
+fn child(node: Node, with_trash: bool) -> Child {
+    let kind = node.kind();
+    let is_deleted = with_trash.then_some(node.trashed_at.is_some());
+    let (size, mime_type, checksum) = match node.file {
+        Some(facts) => (Some(facts.size), Some(facts.mime_type), Some(facts.checksum)),
+        None => (None, None, None),
+    };
+    Child {
+        id: node.id,
+        name: node.name,
+        kind,
+        size,
+        mime_type,
+        modified_at: node.modified_at,
+        checksum_sha256: checksum,
+        is_deleted,
+    }
+}
+
+/// Writes where the page after this child starts: id, then sort value.
+fn write_key(sort: ChildSort, node: &Node) -> String {
+    match sort {
+        ChildSort::Name => format!("{}:{}", node.id, node.name),
+        ChildSort::ModifiedAt => format!("{}:{}", node.id, node.modified_at.as_micros()),
+        ChildSort::Size => format!("{}:{}", node.id, node.size()),
+    }
+}
+
+fn parse_key(sort: ChildSort, text: &str) -> Result<SortKey> {
+    let wrong = || Error::invalid("after", "not what `next` said for this order", text);
+    let (id, value) = text.split_once(':').ok_or_else(wrong)?;
+    let id: NodeId = id.parse().map_err(|_| wrong())?;
+    match sort {
+        ChildSort::Name => Ok(SortKey::Name(FileName::parse(value).map_err(|_| wrong())?.key(), id)),
+        ChildSort::ModifiedAt | ChildSort::Size => Ok(SortKey::Number(value.parse().map_err(|_| wrong())?, id)),
+    }
+}
+
+/// A node of a subtree with its path.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// Path below the folder that the walk started at.
+    pub path: SharePath,
+    /// The node.
+    pub node: Node,
+}
+
+/// Returns everything below a folder or root that is not in the trash: folders before what they hold, by path.
+///
+/// Holds the whole subtree's rows at once, about half a KiB each.
+pub async fn walk(drive: &Drive, caller: &Caller, share: ShareId, folder: Option<FolderId>) -> Result<Vec<Walked>> {
+    let mut rows = drive.read().await?;
+    let place = access::place(&mut *rows, caller, share, folder, Right::Read).await?;
+    let mut by_parent: BTreeMap<ParentId, Vec<Node>> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = rows.descendants(caller.tenant, place.id(), after, 5000).await?;
+        after = page.last().map(|node| node.id);
+        let full = page.len() == 5000;
+        for node in page {
+            by_parent.entry(node.parent).or_default().push(node);
+        }
+        if !full {
+            break;
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![(SharePath::default(), place.id())];
+    while let Some((path, parent)) = open.pop() {
+        let mut children = by_parent.remove(&parent).unwrap_or_default();
+        children.sort_by(|a, b| a.name.cmp(&b.name));
+        for node in children {
+            let path = path.join(node.name.clone());
+            if let NodeId::Folder(id) = node.id {
+                open.push((path.clone(), ParentId::Folder(id)));
+            }
+            found.push(Walked { path, node });
+        }
+    }
+    Ok(found)
+}

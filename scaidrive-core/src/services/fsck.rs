@@ -1,0 +1,1 @@
+//! Checks that what the rows say is so.

@@ -1,0 +1,120 @@
+//! What a user sees of itself: shares, usage, recent files, favourites.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::access::{self, Right};
+use super::mutation::{self, Mutation, Tx};
+use super::shares::{self, MyShare};
+use crate::Drive;
+use crate::model::{
+    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, Result, Timestamp, UsageTarget, User,
+    UserId,
+};
+
+/// Returns the caller's user.
+pub async fn get(drive: &Drive, caller: &Caller) -> Result<User> {
+    drive.read().await?.user(caller.tenant, &caller.user).await?.ok_or(Error::NotFound)
+}
+
+/// Returns the shares the caller can see, with its role in each.
+pub async fn my_shares(drive: &Drive, caller: &Caller) -> Result<Vec<MyShare>> {
+    let found = shares::list(drive, caller, false, false, 10_000, 0).await?;
+    Ok(found.shares.into_iter().filter_map(|share| shares::mine(caller, share)).collect())
+}
+
+/// What a user uses of what it may.
+#[derive(Clone, Debug, Serialize)]
+pub struct MyQuota {
+    /// The user.
+    pub user_id: UserId,
+    /// Bytes charged to it.
+    pub used_bytes: i64,
+    /// Its limit; nothing for none.
+    pub quota_bytes: Option<u64>,
+    /// How much of the limit is used; nothing for none.
+    pub percent_used: Option<f64>,
+}
+
+/// Returns what the caller uses.
+pub async fn quota(drive: &Drive, caller: &Caller) -> Result<MyQuota> {
+    let usage = drive.read().await?.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
+    Ok(MyQuota { user_id: caller.user.clone(), used_bytes: usage.total_bytes(), quota_bytes: None, percent_used: None })
+}
+
+/// Returns the files the caller changed last, newest first.
+pub async fn recent(drive: &Drive, caller: &Caller, limit: u32) -> Result<Vec<FileInfo>> {
+    let mut rows = drive.read().await?;
+    let mut found = Vec::new();
+    for node in rows.recent(caller.tenant, &caller.user, limit).await? {
+        match access::node(&mut *rows, caller, node.id, Right::Read).await {
+            Ok(located) => found.extend(located.file_info()),
+            Err(Error::NotFound | Error::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// A favourite, with what it is now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Favorite {
+    /// The file or folder.
+    pub resource_id: NodeId,
+    /// When it was marked.
+    pub created_at: Timestamp,
+    /// What it is now, if it is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileInfo>,
+    /// What it is now, if it is a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderInfo>,
+}
+
+/// Returns the caller's favourites that it may still see, newest first.
+pub async fn favorites(drive: &Drive, caller: &Caller) -> Result<Vec<Favorite>> {
+    let mut rows = drive.read().await?;
+    let mut found = Vec::new();
+    for (id, created_at) in rows.favorites(caller.tenant, &caller.user).await? {
+        match access::node(&mut *rows, caller, id, Right::Read).await {
+            Ok(located) => found.push(Favorite {
+                resource_id: id,
+                created_at,
+                file: located.file_info(),
+                folder: located.folder_info(),
+            }),
+            Err(Error::NotFound | Error::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// Marks or unmarks a favourite; doing it twice is as good as once.
+pub async fn set_favorite(drive: &Drive, caller: &Caller, id: NodeId, on: bool) -> Result<()> {
+    mutation::run(drive, caller, SetFavorite { id, on }).await
+}
+
+struct SetFavorite {
+    id: NodeId,
+    on: bool,
+}
+
+#[async_trait]
+impl Mutation for SetFavorite {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if self.on {
+            access::node(tx.rows, tx.caller, self.id, Right::Read).await?;
+        }
+        tx.rows.set_favorite(tx.caller.tenant, &tx.caller.user, self.id, self.on, tx.now).await?;
+        let kind = match self.id {
+            NodeId::File(_) => crate::model::ResourceKind::File,
+            NodeId::Folder(_) => crate::model::ResourceKind::Folder,
+        };
+        let action = if self.on { "favorite.set" } else { "favorite.unset" };
+        tx.audit(AuditEvent::new(AuditCategory::FileAccess, action, kind, self.id));
+        Ok(())
+    }
+}

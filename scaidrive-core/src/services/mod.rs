@@ -1,0 +1,24 @@
+//! The use-cases, one file an area. They see ports, model and chunking only.
+
+pub mod access;
+pub mod archive;
+pub mod bulk;
+pub mod cache;
+pub mod collect;
+pub mod content;
+pub mod copies;
+pub mod feed;
+pub mod files;
+pub mod folders;
+pub mod fsck;
+pub mod identity;
+pub mod ingest;
+pub mod me;
+pub mod moves;
+pub mod mutation;
+pub mod paths;
+pub mod shares;
+pub mod tenants;
+pub mod trash;
+mod tree;
+pub mod versions;

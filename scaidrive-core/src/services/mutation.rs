@@ -1,0 +1,260 @@
+//! The only path by which state changes.
+//!
+//! A mutation runs in one transaction together with what every mutation owes: usage, change-log rows with
+//! gap-free positions, audit events, jobs. Only after the commit are events published and workers woken. Later
+//! capabilities (holds, data-loss rules, webhooks, indexing) hook in here.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ulid::Ulid;
+
+use crate::Drive;
+use crate::model::{
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId, Timestamp,
+    UsageChanges, UsageDelta, UserId,
+};
+use crate::ports::metadata::{AuditRow, JobRow};
+use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
+
+/// How often an outcome that a broken connection hid is looked up before the caller is told so.
+const LOOKUPS: u32 = 5;
+
+/// One change of state. Its fields are its input; `apply` may run several times and changes nothing but rows.
+#[async_trait]
+pub trait Mutation: Send + Sync + 'static {
+    /// What the caller gets.
+    type Output: Send + 'static;
+
+    /// Decides and writes, all through `tx`: a fact read elsewhere may be stale by the time it counts.
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output>;
+}
+
+/// What a mutation works with: rows, time, ids, and the effects it collects.
+pub struct Tx<'t> {
+    /// The rows, inside the transaction.
+    pub rows: &'t mut dyn Writes,
+    /// Who acts.
+    pub caller: &'t Caller,
+    /// One time for all that this mutation writes, by the process's clock.
+    pub now: Timestamp,
+    ids: &'t dyn Ids,
+    effects: Effects,
+}
+
+#[derive(Default)]
+struct Effects {
+    usage: UsageChanges,
+    changes: Vec<Change>,
+    audit: Vec<AuditEvent>,
+    jobs: Vec<JobRow>,
+}
+
+impl Tx<'_> {
+    /// Returns a new ULID.
+    pub fn ulid(&self) -> Ulid {
+        self.ids.ulid()
+    }
+
+    /// Charges the tenant, the share and the owner.
+    pub fn charge(&mut self, share: ShareId, owner: &UserId, delta: UsageDelta) {
+        self.effects.usage.charge(share, owner, delta);
+    }
+
+    /// Tells feed readers.
+    pub fn change(&mut self, change: Change) {
+        self.effects.changes.push(change);
+    }
+
+    /// Tells administrators.
+    pub fn audit(&mut self, event: AuditEvent) {
+        self.effects.audit.push(event);
+    }
+
+    /// Asks for work after the commit; jobs with the same key are one job.
+    pub fn job(&mut self, name: &str, dedup_key: String, payload: serde_json::Value, run_at: Timestamp) {
+        let job = JobRow {
+            id: JobId::new(self.ids.ulid()),
+            tenant: Some(self.caller.tenant),
+            name: name.to_owned(),
+            queue: "low".to_owned(),
+            dedup_key,
+            payload,
+            attempts: 0,
+            run_at,
+            every_secs: None,
+        };
+        self.effects.jobs.push(job);
+    }
+}
+
+/// Runs a mutation as `caller`, commits it, and then tells the world.
+pub async fn run<M: Mutation>(drive: &Drive, caller: &Caller, mutation: M) -> Result<M::Output> {
+    let unit = Arc::new(MutationUnit {
+        // Fixed before the first attempt and stored under a unique key: see `was_applied`.
+        id: AuditEventId::new(drive.ids.ulid()),
+        mutation,
+        caller: caller.clone(),
+        ids: Arc::clone(&drive.ids),
+        clock: Arc::clone(&drive.clock),
+        done: Mutex::new(None),
+    });
+    let mut lookups = 0;
+    loop {
+        match drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await {
+            Ok(()) => break,
+            Err(Error::CommitUnknown { source }) if lookups < LOOKUPS => {
+                tracing::warn!(mutation = %unit.id, error = %source, "a commit's outcome is unknown; looking it up");
+                lookups += 1;
+                if unit.was_applied(drive, lookups).await? {
+                    break;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let done = unit.take().ok_or_else(|| Error::internal("a committed mutation left no answer"))?;
+    publish(drive, caller, &done).await;
+    Ok(done.output)
+}
+
+struct MutationUnit<M: Mutation> {
+    id: AuditEventId,
+    mutation: M,
+    caller: Caller,
+    ids: Arc<dyn Ids>,
+    clock: Arc<dyn crate::ports::Clock>,
+    done: Mutex<Option<Done<M::Output>>>,
+}
+
+/// What the last attempt came to.
+struct Done<T> {
+    output: T,
+    shares: BTreeSet<ShareId>,
+    position: i64,
+    has_jobs: bool,
+}
+
+impl<M: Mutation> MutationUnit<M> {
+    fn take(&self) -> Option<Done<M::Output>> {
+        self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// Looks the mutation up by its audit event after a commit whose outcome nobody knows.
+    ///
+    /// A commit still under way on the server is not visible yet; then the next attempt waits on the unique
+    /// key and fails as a duplicate inside `write`, and nothing is applied twice.
+    async fn was_applied(&self, drive: &Drive, attempt: u32) -> Result<bool> {
+        tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+        let mut last = None;
+        for _ in 0..LOOKUPS {
+            let looked = async { drive.read().await?.audit_event(self.caller.tenant, self.id).await }.await;
+            match looked {
+                Ok(found) => return Ok(found.is_some()),
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Err(last.unwrap_or_else(|| Error::internal("no lookup was made")))
+    }
+}
+
+#[async_trait]
+impl<M: Mutation> WriteUnit for MutationUnit<M> {
+    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+        let now = self.clock.now();
+        let mut tx =
+            Tx { rows, caller: &self.caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
+        let output = self.mutation.apply(&mut tx).await?;
+        let Tx { rows, effects, .. } = tx;
+        let (shares, has_jobs) =
+            (effects.changes.iter().map(|change| change.share).collect(), !effects.jobs.is_empty());
+        let position = self.settle(rows, effects, now).await?;
+        let done = Done { output, shares, position, has_jobs };
+        *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
+        Ok(Outcome::Commit)
+    }
+}
+
+impl<M: Mutation> MutationUnit<M> {
+    /// Writes what every mutation owes; the counters last, because they are the hottest rows.
+    async fn settle(&self, rows: &mut dyn Writes, effects: Effects, now: Timestamp) -> Result<i64> {
+        let tenant = self.caller.tenant;
+        let audit = self.audit_rows(effects.audit, now);
+        rows.append_audit(tenant, &audit).await?;
+        for job in &effects.jobs {
+            rows.insert_job(job, now).await?;
+        }
+        let count = u32::try_from(effects.changes.len()).unwrap_or(u32::MAX);
+        let head = rows.advance(tenant, &effects.usage.into_sorted(), count).await?;
+        let first = head - i64::from(count) + 1;
+        let changes: Vec<LoggedChange> = effects
+            .changes
+            .into_iter()
+            .zip(first..)
+            .map(|(change, position)| self.logged(change, position, now))
+            .collect();
+        rows.append_changes(&changes).await?;
+        Ok(head)
+    }
+
+    fn logged(&self, change: Change, position: i64, now: Timestamp) -> LoggedChange {
+        LoggedChange {
+            id: ChangeId::new(self.ids.ulid()),
+            position,
+            tenant_id: self.caller.tenant,
+            share_id: change.share,
+            resource_type: change.resource,
+            resource_id: change.resource_id,
+            change_type: change.kind,
+            changed_by: self.caller.user.clone(),
+            changed_at: now,
+            old_path: change.old_path,
+            new_path: change.new_path,
+            version_id: change.version,
+            metadata: change.metadata,
+        }
+    }
+
+    fn audit_rows(&self, events: Vec<AuditEvent>, now: Timestamp) -> Vec<AuditRow> {
+        let ids = std::iter::once(self.id).chain(std::iter::from_fn(|| Some(AuditEventId::new(self.ids.ulid()))));
+        events.into_iter().zip(ids).map(|(event, id)| audit_row(event, id, &self.caller, now)).collect()
+    }
+}
+
+fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, now: Timestamp) -> AuditRow {
+    AuditRow {
+        id,
+        at: now,
+        category: event.category,
+        severity: event.severity,
+        action: event.action.to_owned(),
+        user: caller.user.clone(),
+        service_account: caller.service_account.clone(),
+        ip: caller.ip.clone(),
+        user_agent: caller.user_agent.clone(),
+        resource: event.resource,
+        resource_id: event.resource_id,
+        path: event.path,
+        result: "success".to_owned(),
+        request_id: caller.request_id.clone(),
+        payload: event.payload,
+    }
+}
+
+/// Nudges and wake-ups may get lost: the feed and the job rows are the truth.
+async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
+    for share in &done.shares {
+        let nudge = Nudge { tenant: caller.tenant, share: Some(*share), position: done.position };
+        if let Err(error) = drive.pubsub.publish(nudge).await {
+            tracing::warn!(%error, share = %share, "a nudge was lost");
+        }
+    }
+    if done.has_jobs
+        && let Err(error) = drive.dispatch.wake().await
+    {
+        tracing::warn!(%error, "a wake-up was lost");
+    }
+}

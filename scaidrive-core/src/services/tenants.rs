@@ -1,0 +1,225 @@
+//! Tenants and users, as the CLI and the first start make them.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::mutation::{self, Mutation, Tx};
+use crate::Drive;
+use crate::model::{
+    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
+    TenantSettings, User, UserId, UserStatus,
+};
+use crate::ports::{Clock, Ids, Outcome, WriteUnit, Writes};
+
+/// Creates a tenant, and the first partner where there is none.
+pub async fn create(drive: &Drive, name: &str) -> Result<Tenant> {
+    if name.trim().is_empty() || name.len() > 255 {
+        return Err(Error::invalid("name", "a tenant's name has 1 to 255 bytes", name));
+    }
+    let unit = Arc::new(CreateTenant {
+        id: TenantId::new(drive.ids.ulid()),
+        name: name.to_owned(),
+        only_if_first: false,
+        ids: Arc::clone(&drive.ids),
+        clock: Arc::clone(&drive.clock),
+        made: Mutex::default(),
+    });
+    drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
+    unit.take()
+}
+
+/// Returns the first tenant, made now if there is none: several first starts at once make one.
+pub async fn first(drive: &Drive) -> Result<Tenant> {
+    let unit = Arc::new(CreateTenant {
+        id: TenantId::new(drive.ids.ulid()),
+        name: "Default".to_owned(),
+        only_if_first: true,
+        ids: Arc::clone(&drive.ids),
+        clock: Arc::clone(&drive.clock),
+        made: Mutex::default(),
+    });
+    drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
+    unit.take()
+}
+
+/// A tenant has no caller and no log of its own before it exists, so this is no mutation.
+struct CreateTenant {
+    id: TenantId,
+    name: String,
+    only_if_first: bool,
+    ids: Arc<dyn Ids>,
+    clock: Arc<dyn Clock>,
+    made: Mutex<Option<Tenant>>,
+}
+
+impl CreateTenant {
+    fn take(&self) -> Result<Tenant> {
+        let made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        made.ok_or_else(|| Error::internal("a committed tenant left no answer"))
+    }
+
+    fn keep(&self, tenant: Tenant) -> Outcome {
+        *self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tenant);
+        Outcome::Commit
+    }
+}
+
+#[async_trait]
+impl WriteUnit for CreateTenant {
+    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+        let now = self.clock.now();
+        if self.only_if_first
+            && let Some(first) = rows.tenants().await?.into_iter().next()
+        {
+            return Ok(self.keep(first));
+        }
+        // A commit whose outcome was unknown may have gone through after all.
+        if let Some(already) = rows.tenant(self.id).await? {
+            return Ok(self.keep(already));
+        }
+        let partner_id = match rows.first_partner().await? {
+            Some(id) => id,
+            None => {
+                let id = PartnerId::new(self.ids.ulid());
+                rows.insert_partner(id, "Default", now).await?;
+                id
+            }
+        };
+        let tenant = Tenant {
+            id: self.id,
+            partner_id,
+            name: self.name.clone(),
+            status: UserStatus::Active,
+            created_at: now,
+            settings: TenantSettings::default(),
+        };
+        rows.insert_tenant(&tenant).await?;
+        Ok(self.keep(tenant))
+    }
+}
+
+/// Returns all tenants, oldest first.
+pub async fn list(drive: &Drive) -> Result<Vec<Tenant>> {
+    drive.read().await?.tenants().await
+}
+
+/// Returns a tenant.
+pub async fn get(drive: &Drive, id: TenantId) -> Result<Tenant> {
+    drive.read().await?.tenant(id).await?.ok_or(Error::NotFound)
+}
+
+/// Replaces a tenant's settings; its admins only.
+pub async fn set_settings(drive: &Drive, caller: &Caller, settings: TenantSettings) -> Result<Tenant> {
+    if !caller.is_admin() {
+        return Err(Error::PermissionDenied { right: "WRITE", resource: "tenant".to_owned() });
+    }
+    mutation::run(drive, caller, SetSettings(settings)).await
+}
+
+struct SetSettings(TenantSettings);
+
+#[async_trait]
+impl Mutation for SetSettings {
+    type Output = Tenant;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Tenant> {
+        let mut tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+        tenant.settings = self.0.clone();
+        tx.rows.update_tenant(&tenant).await?;
+        tx.audit(AuditEvent::new(AuditCategory::Admin, "tenant.update", ResourceKind::Tenant, tenant.id));
+        Ok(tenant)
+    }
+}
+
+/// What a new user is.
+#[derive(Clone, Debug, Default)]
+pub struct NewUser {
+    /// The identity provider's id; nothing for one of ours.
+    pub id: Option<UserId>,
+    /// Address, if known.
+    pub email: Option<String>,
+    /// Name, if known.
+    pub name: Option<String>,
+    /// Administrative role, if any.
+    pub admin_role: Option<AdminRole>,
+}
+
+/// Creates a user of the caller's tenant; `AlreadyExists` if there is one of that id.
+pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
+    match mutation::run(drive, caller, CreateUser { new, keep: false }).await? {
+        (user, true) => Ok(user),
+        (user, false) => Err(Error::AlreadyExists { what: format!("user/{}", user.id) }),
+    }
+}
+
+/// Returns the caller's user, made now at its first request; concurrent first requests make one.
+pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
+    if let Some(user) = drive.read().await?.user(caller.tenant, &caller.user).await? {
+        return Ok(user);
+    }
+    let new = NewUser { id: Some(caller.user.clone()), ..new };
+    Ok(mutation::run(drive, caller, CreateUser { new, keep: true }).await?.0)
+}
+
+struct CreateUser {
+    new: NewUser,
+    keep: bool,
+}
+
+#[async_trait]
+impl Mutation for CreateUser {
+    type Output = (User, bool);
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<(User, bool)> {
+        let user = User {
+            id: self.new.id.clone().unwrap_or_else(|| UserId::new(tx.ulid())),
+            tenant_id: tx.caller.tenant,
+            email: self.new.email.clone(),
+            name: self.new.name.clone(),
+            status: UserStatus::Active,
+            admin_role: self.new.admin_role,
+            created_at: tx.now,
+        };
+        if tx.rows.insert_user(&user).await? {
+            let action = if self.keep { "user.provision" } else { "user.create" };
+            tx.audit(AuditEvent::new(AuditCategory::Admin, action, ResourceKind::User, &user.id));
+            return Ok((user, true));
+        }
+        let found = tx.rows.user(user.tenant_id, &user.id).await?;
+        Ok((found.ok_or_else(|| Error::internal("a duplicate user is not there"))?, false))
+    }
+}
+
+/// Returns users of the caller's tenant, by id.
+pub async fn users(drive: &Drive, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<User>> {
+    drive.read().await?.users(caller.tenant, limit, offset).await
+}
+
+/// Returns the first tenant and its administrator, both made now if the installation is new.
+///
+/// The last answer tells whether the administrator was made just now: then somebody needs a token.
+pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
+    let tenant = first(drive).await?;
+    let caller = system_caller(drive, tenant.id, "bootstrap")?;
+    let admin: UserId = FIRST_ADMIN.parse().map_err(|_| Error::internal("not a user id"))?;
+    let new = NewUser { id: Some(admin), name: Some("Administrator".to_owned()), admin_role: Some(AdminRole::SuperAdmin), email: None };
+    let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
+    Ok((tenant, user, made))
+}
+
+/// The administrator of a new installation.
+pub const FIRST_ADMIN: &str = "admin";
+
+/// Returns the caller that a user is to the CLI and to host programs, with every scope; suspended ones too.
+pub async fn caller_for(drive: &Drive, tenant: TenantId, user: &UserId) -> Result<Caller> {
+    let found = drive.read().await?.user(tenant, user).await?.ok_or(Error::NotFound)?;
+    Ok(Caller::local(tenant, found.id, found.admin_role, drive.ids.ulid().to_string()))
+}
+
+/// Returns a caller for work inside a tenant that no user asked for.
+pub fn system_caller(drive: &Drive, tenant: TenantId, what: &str) -> Result<Caller> {
+    let user = format!("system:{what}").parse().map_err(|_| Error::internal("not a user id"))?;
+    let request = drive.ids.ulid().to_string();
+    Ok(Caller::local(tenant, user, Some(AdminRole::SuperAdmin), request))
+}

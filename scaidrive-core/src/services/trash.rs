@@ -1,0 +1,264 @@
+//! The trash: put in, list, restore, purge.
+//!
+//! Only the item itself is marked; what lies below a trashed folder is in the trash because its folder is. An
+//! item trashed on its own stays in the trash when a folder above it is purged; its place is gone then.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::access::{self, Located, Right};
+use super::mutation::{self, Mutation, Tx};
+use super::tree;
+use crate::Drive;
+use crate::model::{
+    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, Result, ShareId, Timestamp,
+    Usage, UserId,
+};
+
+/// Puts an item in the trash, or removes it for good.
+pub async fn delete(drive: &Drive, caller: &Caller, id: NodeId, permanent: bool) -> Result<()> {
+    if permanent {
+        mutation::run(drive, caller, Purge { id }).await
+    } else {
+        mutation::run(drive, caller, Trash { id }).await
+    }
+}
+
+struct Trash {
+    id: NodeId,
+}
+
+#[async_trait]
+impl Mutation for Trash {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let found = tree::locked_node(tx, self.id, Right::Delete).await?.live()?;
+        let mut node = found.node().clone();
+        for (owner, usage) in live_usage(tx, &node).await? {
+            tx.charge(node.share, &owner, usage.trashed());
+        }
+        node.trashed_at = Some(tx.now);
+        tx.rows.update_node(&node).await?;
+        tx.change(tree::gone(node.share, node.id, found.path()));
+        tx.audit(tree::audit("trash.put", node.id, found.path()));
+        Ok(())
+    }
+}
+
+/// Returns what a node and everything live below it cost, by owner.
+async fn live_usage(tx: &mut Tx<'_>, node: &Node) -> Result<Vec<(UserId, Usage)>> {
+    let mut usage = match node.id {
+        NodeId::Folder(id) => tx.rows.subtree_usage(node.tenant, ParentId::Folder(id), false).await?,
+        NodeId::File(_) => Vec::new(),
+    };
+    usage.push((node.owner.clone(), tree::usage_of(node)));
+    Ok(usage)
+}
+
+/// What an item became when it was restored.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum RestoredItem {
+    /// A file.
+    File(FileInfo),
+    /// A folder.
+    Folder(FolderInfo),
+}
+
+/// Takes an item out of the trash: back to its place, to the share's root if that is gone, under another name
+/// if its own is taken. An item that is only below a trashed folder comes out alone.
+pub async fn restore(drive: &Drive, caller: &Caller, id: NodeId) -> Result<RestoredItem> {
+    mutation::run(drive, caller, Restore { id }).await
+}
+
+struct Restore {
+    id: NodeId,
+}
+
+#[async_trait]
+impl Mutation for Restore {
+    type Output = RestoredItem;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<RestoredItem> {
+        let found = tree::locked_node(tx, self.id, Right::Write).await?;
+        if found.trashed_at().is_none() {
+            return shown(found);
+        }
+        let mut node = found.node().clone();
+        let place = match access::parent_place(tx.rows, tx.caller, node.parent, Right::Create).await {
+            Err(Error::NotFound | Error::Gone { .. }) => {
+                access::place(tx.rows, tx.caller, node.share, None, Right::Create).await?
+            }
+            place => place?,
+        };
+        // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
+        for (owner, usage) in live_usage(tx, &node).await? {
+            tx.charge(node.share, &owner, usage.trashed().negated());
+        }
+        node.parent = place.id();
+        node.name = tree::free_name(tx, node.parent, &node.name, "restored").await?;
+        node.trashed_at = None;
+        place.check_limits(node.name.as_str())?;
+        tx.rows.update_node(&node).await?;
+        tx.change(tree::change(&node, ChangeKind::Created, place.path_of(node.name.as_str())));
+        tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
+        shown(access::any_node(tx.rows, tx.caller, self.id, Right::Read).await?)
+    }
+}
+
+fn shown(found: Located) -> Result<RestoredItem> {
+    let file = found.file_info().map(RestoredItem::File);
+    file.or_else(|| found.folder_info().map(RestoredItem::Folder)).ok_or(Error::NotFound)
+}
+
+struct Purge {
+    id: NodeId,
+}
+
+#[async_trait]
+impl Mutation for Purge {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let found = tree::locked_node(tx, self.id, Right::Delete).await?;
+        purge(tx, &found).await
+    }
+}
+
+/// Removes a node and everything below it for good, branches that are in the trash themselves left out.
+pub(super) async fn purge(tx: &mut Tx<'_>, found: &Located) -> Result<()> {
+    let node = found.node();
+    let was_live = found.trashed_at().is_none();
+    for (owner, usage) in live_usage(tx, node).await? {
+        let current = if was_live {
+            usage
+        } else {
+            Usage { trash_bytes: usage.file_bytes, version_bytes: usage.version_bytes, ..Usage::default() }
+        };
+        tx.charge(node.share, &owner, current.negated());
+    }
+    let now = tx.rows.now().await?;
+    let mut ids = vec![node.id];
+    if let NodeId::Folder(id) = node.id {
+        ids.extend(below(tx, ParentId::Folder(id)).await?);
+    }
+    let files: Vec<FileId> = ids.iter().filter_map(|id| id.as_file()).collect();
+    if let Some(file) = node.id.as_file() {
+        let (all, current) = (tx.rows.version_bytes(node.tenant, &[file]).await?, node.size() as i64);
+        let old = all.iter().map(|(_, bytes)| bytes).sum::<i64>() - current;
+        tx.charge(node.share, &node.owner, Usage { version_bytes: -old, ..Usage::default() });
+    }
+    tx.rows.delete_nodes(node.tenant, &ids).await?;
+    tx.rows.delete_versions_of(node.tenant, &files, now).await?;
+    tx.change(tree::gone(node.share, node.id, found.path()));
+    let payload = serde_json::json!({ "items": ids.len() });
+    tx.audit(tree::audit("trash.purge", node.id, found.path()).with(payload));
+    Ok(())
+}
+
+/// Returns the ids of everything below a folder that is not in the trash itself or with a folder between.
+async fn below(tx: &mut Tx<'_>, root: ParentId) -> Result<Vec<NodeId>> {
+    let mut ids = Vec::new();
+    loop {
+        let page = tx.rows.descendants(tx.caller.tenant, root, ids.last().copied(), 5000).await?;
+        ids.extend(page.iter().map(|node| node.id));
+        if page.len() < 5000 {
+            return Ok(ids);
+        }
+    }
+}
+
+/// An item in the trash as a listing shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrashItem {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: crate::model::FileName,
+    /// File or folder.
+    #[serde(rename = "type")]
+    pub kind: crate::model::NodeKind,
+    /// Size in bytes, of a file.
+    pub size: u64,
+    /// The place it goes back to; nothing if that is gone.
+    pub parent_id: Option<String>,
+    /// Since when it is in the trash.
+    pub deleted_at: Timestamp,
+}
+
+/// A page of a share's trash.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrashPage {
+    /// Newest first.
+    pub items: Vec<TrashItem>,
+    /// How many there are in all; left out on later pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Whether there are more than `total` says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_is_minimum: bool,
+    /// Where the next page starts; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// Returns a page of a share's trash, newest first.
+pub async fn list(drive: &Drive, caller: &Caller, share: ShareId, after: Option<&str>, limit: u32) -> Result<TrashPage> {
+    let mut rows = drive.read().await?;
+    access::share(&mut *rows, caller, share, Right::Read).await?;
+    let start = after.map(parse_key).transpose()?;
+    let mut nodes = rows.trash(caller.tenant, share, start, limit + 1).await?;
+    let more = nodes.len() > limit as usize;
+    nodes.truncate(limit as usize);
+    let counted = match after {
+        None => Some(rows.count_trash(caller.tenant, share, super::folders::COUNTED + 1).await?),
+        Some(_) => None,
+    };
+    let items: Vec<TrashItem> = nodes.iter().map(item).collect();
+    let next = items.last().filter(|_| more).map(|last| format!("{}:{}", last.id, last.deleted_at.as_micros()));
+    Ok(TrashPage {
+        items,
+        total: counted.map(|counted| counted.min(super::folders::COUNTED)),
+        total_is_minimum: counted.is_some_and(|counted| counted > super::folders::COUNTED),
+        next,
+    })
+}
+
+fn item(node: &Node) -> TrashItem {
+    TrashItem {
+        id: node.id,
+        name: node.name.clone(),
+        kind: node.kind(),
+        size: node.size(),
+        parent_id: node.parent.folder().map(|id| id.to_string()),
+        deleted_at: node.trashed_at.unwrap_or_default(),
+    }
+}
+
+fn parse_key(text: &str) -> Result<(Timestamp, NodeId)> {
+    let wrong = || Error::invalid("after", "not what `next` said", text);
+    let (id, micros) = text.split_once(':').ok_or_else(wrong)?;
+    let micros = micros.parse().map_err(|_| wrong())?;
+    Ok((Timestamp::from_micros(micros), id.parse().map_err(|_| wrong())?))
+}
+
+/// Purges everything that is in a share's trash now; returns how many items that were.
+pub async fn empty(drive: &Drive, caller: &Caller, share: ShareId) -> Result<u64> {
+    access::share(&mut *drive.read().await?, caller, share, Right::Delete).await?;
+    let mut purged = 0;
+    let mut after = None;
+    loop {
+        // A transaction of its own for each item: a full trash must not hold everybody else up.
+        let page = drive.read().await?.trash(caller.tenant, share, after, 100).await?;
+        let Some(last) = page.last() else { return Ok(purged) };
+        after = Some((last.trashed_at.unwrap_or_default(), last.id));
+        for node in &page {
+            match mutation::run(drive, caller, Purge { id: node.id }).await {
+                Ok(()) => purged += 1,
+                // Restored or purged by somebody else meanwhile.
+                Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

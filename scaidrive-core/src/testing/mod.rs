@@ -1,0 +1,1 @@
+//! Contract suites for every port, builders, a fixed clock, faulty stores.

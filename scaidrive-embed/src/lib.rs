@@ -1,0 +1,1 @@
+//! Embeds ScaiDrive in a host program.
