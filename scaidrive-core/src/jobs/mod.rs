@@ -1,1 +1,41 @@
 //! Background use-cases and the worker that runs them.
+//!
+//! A job's row is the truth: claimed by compare-and-set until its lease ends, so a lost worker's job comes back
+//! by itself, and any number of workers run it once. Jobs are idempotent.
+
+mod collect;
+mod worker;
+
+pub use worker::Worker;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::Drive;
+use crate::model::Result;
+use crate::ports::metadata::JobRow;
+
+/// How long a worker may be silent about a job before another one takes it.
+const LEASE: Duration = Duration::from_secs(15 * 60);
+
+/// Attempts before a job is kept as dead for somebody to look at.
+const ATTEMPTS: u32 = 10;
+
+/// Work of one name.
+#[async_trait]
+trait Job: Send + Sync {
+    /// The name in the row.
+    fn name(&self) -> &'static str;
+
+    /// Does the work; running it twice does no harm.
+    async fn run(&self, drive: &Drive, job: &JobRow) -> Result<()>;
+
+    /// Returns the seconds between runs of a job that is simply there, on the schedule of operations.md.
+    fn every_secs(&self) -> Option<u32>;
+}
+
+/// Every job there is.
+fn all() -> Vec<Box<dyn Job>> {
+    vec![Box::new(collect::Collect)]
+}

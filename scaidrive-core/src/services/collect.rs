@@ -3,15 +3,15 @@
 //! `tests/collection_model` proves the protocol: touch before reference, mark before delete, look for
 //! references after marking, and keep a marked row until no delete of it can still be on its way.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::model::{ChunkHash, ChunkState, ContentId, Result, TenantId, Timestamp};
-use crate::ports::{Key, Outcome, WriteUnit, Writes};
+use crate::ports::{Key, Outcome, Writes};
 
 /// How long a row stays `deleting` after the last attempt began: three times a delete's deadline.
 pub const QUARANTINE: Duration = Duration::from_secs(60);
@@ -102,7 +102,7 @@ async fn contents(
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(*last);
         for id in page {
-            let gone = plan.dry_run || write(drive, Step::RemoveContent { tenant, id, cutoff }).await?;
+            let gone = plan.dry_run || transact(drive, Step::RemoveContent { tenant, id, cutoff }).await?;
             done.contents += u64::from(gone);
         }
     }
@@ -146,7 +146,7 @@ async fn remove(
         Claim::First { cutoff } => Step::MarkDeleting { tenant, hash, cutoff },
         Claim::Again { not_since } => Step::RenewDeleting { tenant, hash, not_since },
     };
-    if !write(drive, step).await? {
+    if !transact(drive, step).await? {
         return Ok(());
     }
     match drive.blobs.delete(&Key::chunk(tenant, hash)).await {
@@ -163,7 +163,7 @@ async fn remove(
 }
 
 async fn free(drive: &Drive, tenant: TenantId, hash: ChunkHash, began_before: Timestamp) -> Result<bool> {
-    write(drive, Step::FreeRow { tenant, hash, began_before }).await
+    transact(drive, Step::FreeRow { tenant, hash, began_before }).await
 }
 
 /// One step of the protocol, each in a transaction of its own.
@@ -175,23 +175,13 @@ enum Step {
     FreeRow { tenant: TenantId, hash: ChunkHash, began_before: Timestamp },
 }
 
-async fn write(drive: &Drive, step: Step) -> Result<bool> {
-    let unit = Arc::new(StepUnit { step, took: Mutex::new(false) });
-    drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
-    let took = *unit.took.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(took)
-}
-
-struct StepUnit {
-    step: Step,
-    took: Mutex<bool>,
-}
-
 #[async_trait]
-impl WriteUnit for StepUnit {
-    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+impl Transaction for Step {
+    type Answer = bool;
+
+    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, bool)> {
         let now = rows.now().await?;
-        let took = match self.step {
+        let took = match *self {
             Step::RemoveContent { tenant, id, cutoff } => rows.remove_content(tenant, id, cutoff, now).await?,
             Step::MarkDeleting { tenant, hash, cutoff } => rows.mark_deleting(tenant, hash, cutoff, now).await?,
             Step::RenewDeleting { tenant, hash, not_since } => {
@@ -199,8 +189,7 @@ impl WriteUnit for StepUnit {
             }
             Step::FreeRow { tenant, hash, began_before } => rows.remove_deleted(tenant, hash, began_before).await?,
         };
-        *self.took.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = took;
         // A chunk or content that is needed after all stays as it was.
-        Ok(if took { Outcome::Commit } else { Outcome::RollBack })
+        Ok((if took { Outcome::Commit } else { Outcome::RollBack }, took))
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,11 +12,12 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::task::JoinSet;
 
+use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::chunking::{self, ChunkReader};
 use crate::model::{Chunk, ChunkHash, ChunkState, Error, Result, Sha256Hash, TenantId, Timestamp};
 use crate::ports::metadata::{ContentRow, ManifestEntry};
-use crate::ports::{Key, Outcome, WriteUnit, Writes};
+use crate::ports::{Key, Outcome, Writes};
 
 /// Bytes of chunks that all transfers together may hold before they are put.
 const BUFFERED_BYTES: usize = 96 << 20;
@@ -215,7 +215,7 @@ async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Tim
     }
     let objects = touched.to_put.iter().map(|hash| (Key::chunk(tenant, *hash), distinct[hash].clone())).collect();
     drive.blobs.put_all(objects).await?;
-    drive.meta.write(Arc::new(MarkLive { tenant, hashes: touched.to_put })).await?;
+    transact(drive, MarkLive { tenant, hashes: touched.to_put }).await?;
     Ok(touched.at)
 }
 
@@ -235,9 +235,7 @@ async fn touch(drive: &Drive, tenant: TenantId, chunks: Vec<(ChunkHash, u32)>) -
     let mut wait = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     loop {
-        let unit = Arc::new(Touch { tenant, chunks: chunks.clone(), found: Mutex::default() });
-        drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
-        let found = std::mem::take(&mut *unit.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let found = transact(drive, Touch { tenant, chunks: chunks.clone() }).await?;
         if found.deleting.is_empty() {
             return Ok(found);
         }
@@ -254,12 +252,13 @@ async fn touch(drive: &Drive, tenant: TenantId, chunks: Vec<(ChunkHash, u32)>) -
 struct Touch {
     tenant: TenantId,
     chunks: Vec<(ChunkHash, u32)>,
-    found: Mutex<Touched>,
 }
 
 #[async_trait]
-impl WriteUnit for Touch {
-    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+impl Transaction for Touch {
+    type Answer = Touched;
+
+    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, Touched)> {
         let at = rows.now().await?;
         let hashes: Vec<ChunkHash> = self.chunks.iter().map(|(hash, _)| *hash).collect();
         let mut known = rows.touch_chunks(self.tenant, &hashes, at).await?;
@@ -281,8 +280,7 @@ impl WriteUnit for Touch {
                 ChunkState::Deleting => found.deleting.push(row.hash),
             }
         }
-        *self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = found;
-        Ok(Outcome::Commit)
+        Ok((Outcome::Commit, found))
     }
 
     fn may_be_lost(&self) -> bool {
@@ -297,11 +295,13 @@ struct MarkLive {
 }
 
 #[async_trait]
-impl WriteUnit for MarkLive {
-    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+impl Transaction for MarkLive {
+    type Answer = ();
+
+    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, ())> {
         let live = rows.mark_live(self.tenant, &self.hashes).await?;
         if live == self.hashes.len() as u64 {
-            Ok(Outcome::Commit)
+            Ok((Outcome::Commit, ()))
         } else {
             // Only possible after the put outlasted the grace.
             Err(Error::TouchExpired)

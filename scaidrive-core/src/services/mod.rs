@@ -19,6 +19,7 @@ pub mod mutation;
 pub mod paths;
 pub mod shares;
 pub mod tenants;
+pub(crate) mod transaction;
 pub mod trash;
 mod tree;
 pub mod versions;

@@ -1,46 +1,29 @@
 //! Tenants and users, as the CLI and the first start make them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::mutation::{self, Mutation, Tx};
+use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
     TenantSettings, User, UserId, UserStatus,
 };
-use crate::ports::{Clock, Ids, Outcome, WriteUnit, Writes};
+use crate::ports::{Clock, Ids, Outcome, Writes};
 
 /// Creates a tenant, and the first partner where there is none.
 pub async fn create(drive: &Drive, name: &str) -> Result<Tenant> {
     if name.trim().is_empty() || name.len() > 255 {
         return Err(Error::invalid("name", "a tenant's name has 1 to 255 bytes", name));
     }
-    let unit = Arc::new(CreateTenant {
-        id: TenantId::new(drive.ids.ulid()),
-        name: name.to_owned(),
-        only_if_first: false,
-        ids: Arc::clone(&drive.ids),
-        clock: Arc::clone(&drive.clock),
-        made: Mutex::default(),
-    });
-    drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
-    unit.take()
+    transact(drive, CreateTenant::new(drive, name, false)).await
 }
 
 /// Returns the first tenant, made now if there is none: several first starts at once make one.
 pub async fn first(drive: &Drive) -> Result<Tenant> {
-    let unit = Arc::new(CreateTenant {
-        id: TenantId::new(drive.ids.ulid()),
-        name: "Default".to_owned(),
-        only_if_first: true,
-        ids: Arc::clone(&drive.ids),
-        clock: Arc::clone(&drive.clock),
-        made: Mutex::default(),
-    });
-    drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await?;
-    unit.take()
+    transact(drive, CreateTenant::new(drive, "Default", true)).await
 }
 
 /// A tenant has no caller and no log of its own before it exists, so this is no mutation.
@@ -50,33 +33,34 @@ struct CreateTenant {
     only_if_first: bool,
     ids: Arc<dyn Ids>,
     clock: Arc<dyn Clock>,
-    made: Mutex<Option<Tenant>>,
 }
 
 impl CreateTenant {
-    fn take(&self) -> Result<Tenant> {
-        let made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        made.ok_or_else(|| Error::internal("a committed tenant left no answer"))
-    }
-
-    fn keep(&self, tenant: Tenant) -> Outcome {
-        *self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tenant);
-        Outcome::Commit
+    fn new(drive: &Drive, name: &str, only_if_first: bool) -> Self {
+        Self {
+            id: TenantId::new(drive.ids.ulid()),
+            name: name.to_owned(),
+            only_if_first,
+            ids: Arc::clone(&drive.ids),
+            clock: Arc::clone(&drive.clock),
+        }
     }
 }
 
 #[async_trait]
-impl WriteUnit for CreateTenant {
-    async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
+impl Transaction for CreateTenant {
+    type Answer = Tenant;
+
+    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, Tenant)> {
         let now = self.clock.now();
         if self.only_if_first
             && let Some(first) = rows.tenants().await?.into_iter().next()
         {
-            return Ok(self.keep(first));
+            return Ok((Outcome::Commit, first));
         }
         // A commit whose outcome was unknown may have gone through after all.
         if let Some(already) = rows.tenant(self.id).await? {
-            return Ok(self.keep(already));
+            return Ok((Outcome::Commit, already));
         }
         let partner_id = match rows.first_partner().await? {
             Some(id) => id,
@@ -95,7 +79,7 @@ impl WriteUnit for CreateTenant {
             settings: TenantSettings::default(),
         };
         rows.insert_tenant(&tenant).await?;
-        Ok(self.keep(tenant))
+        Ok((Outcome::Commit, tenant))
     }
 }
 
