@@ -1,0 +1,159 @@
+# Shared by the scripts of this folder: what to install, and how each service is started and awaited.
+# shellcheck shell=bash
+
+cache="${SCAIDRIVE_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/scaidrive}"
+
+say() { printf '%s\n' "tests: $*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
+
+# need PROGRAM PACKAGE: installs the package unless the program is there; false if that is impossible.
+need() {
+  command -v "$1" >/dev/null && return 0
+  if ! may_install; then
+    say "SKIPPED: $1 (package $2) is missing, and there are no rights to install it"
+    return 1
+  fi
+  if [ ! -e "${TMPDIR:-/tmp}/.scaidrive-apt-updated" ]; then
+    as_root apt-get update -qq >/dev/null
+    touch "${TMPDIR:-/tmp}/.scaidrive-apt-updated"
+  fi
+  say "installing $2"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null 2>&1 \
+    || { say "SKIPPED: $2 could not be installed"; return 1; }
+  command -v "$1" >/dev/null
+}
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+secret() { head -c 18 /dev/urandom | base64 | tr -d '+/=' ; }
+
+# await SECONDS COMMAND…: runs the command until it succeeds.
+await() {
+  local tries=$(( $1 * 5 )); shift
+  while ! "$@" >/dev/null 2>&1; do
+    tries=$(( tries - 1 ))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.2
+  done
+}
+
+# started DIR NAME PID: remembers what to stop.
+started() { echo "$3" > "$1/$2.pid"; }
+
+export_to() { printf 'export %s=%q\n' "$2" "$3" >> "$1/env"; }
+
+start_mariadb() {
+  local dir=$1 data=$1/mariadb port password user
+  export PATH="$PATH:/usr/sbin"
+  need mariadbd mariadb-server && need mariadb mariadb-client || return 0
+  port=$(free_port); password=$(secret); user=$(id -un)
+  mkdir -p "$data"
+  mariadb-install-db --no-defaults --user="$user" --datadir="$data" --auth-root-authentication-method=normal \
+    --skip-test-db > "$dir/mariadb-install.log" 2>&1
+  # Its own files, its own port; commits are flushed to disk as in production.
+  mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" --port="$port" \
+    --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
+    --innodb-buffer-pool-size=256M --innodb-log-file-size=128M --max-connections=400 \
+    --character-set-server=utf8mb4 --log-bin --server-id=1 > "$dir/mariadb.log" 2>&1 &
+  started "$dir" mariadb $!
+  await 60 mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e 'SELECT 1' \
+    || { say "MariaDB did not start:"; tail -20 "$dir/mariadb.log" >&2; return 1; }
+  mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e \
+    "CREATE USER scaidrive@'%' IDENTIFIED BY '$password'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_SOCKET "$dir/mariadb.sock"
+}
+
+start_redis() {
+  local dir=$1 port
+  need redis-server redis-server || return 0
+  port=$(free_port)
+  redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no > "$dir/redis.log" 2>&1 &
+  started "$dir" redis $!
+  await 20 redis-cli -p "$port" ping || { say "Redis did not start"; return 1; }
+  export_to "$dir" SCAIDRIVE_TEST_REDIS_URL "redis://127.0.0.1:$port/0"
+}
+
+export_s3() {
+  export_to "$1" SCAIDRIVE_TEST_S3_ENDPOINT "$2"
+  export_to "$1" SCAIDRIVE_TEST_S3_BUCKET scaidrive-test
+  export_to "$1" SCAIDRIVE_TEST_S3_REGION "$3"
+  export_to "$1" SCAIDRIVE_TEST_S3_ACCESS_KEY "$4"
+  export_to "$1" SCAIDRIVE_TEST_S3_SECRET_KEY "$5"
+}
+
+# The ordinary S3 server: moto's, in a virtual environment that stays in the cache.
+start_moto() {
+  local dir=$1 port venv=$cache/moto
+  if [ ! -x "$venv/bin/moto_server" ]; then
+    say "installing moto (an S3 server)"
+    python3 -c 'import ensurepip' 2>/dev/null || need pip3 python3-venv || return 0
+    { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'moto[server,s3]' > "$dir/pip.log" 2>&1; } \
+      || { rm -rf "$venv"; say "SKIPPED: moto could not be installed"; return 0; }
+  fi
+  port=$(free_port)
+  "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" > "$dir/moto.log" 2>&1 &
+  started "$dir" moto $!
+  await 60 curl -fs -X PUT "http://127.0.0.1:$port/scaidrive-test" \
+    || { say "moto did not start:"; tail -5 "$dir/moto.log" >&2; return 1; }
+  export_s3 "$dir" "http://127.0.0.1:$port" us-east-1 test test
+}
+
+build_garage() {
+  garage=$cache/garage/bin/garage
+  [ -x "$garage" ] && return 0
+  say "building Garage; this takes a few minutes once"
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false \
+    CARGO_TARGET_DIR="$cache/garage-target" cargo install garage --version 2.5.0 --locked \
+    --no-default-features --features bundled-libs,sqlite --root "$cache/garage"
+}
+
+# The S3 server that the deployment page names: one node, one zone, one copy.
+start_garage() {
+  local dir=$1 s3 rpc config node key
+  build_garage
+  s3=$(free_port); rpc=$(free_port); config=$dir/garage.toml
+  cat > "$config" <<TOML
+metadata_dir = "$dir/garage/meta"
+data_dir = "$dir/garage/data"
+db_engine = "sqlite"
+replication_factor = 1
+rpc_bind_addr = "127.0.0.1:$rpc"
+rpc_public_addr = "127.0.0.1:$rpc"
+rpc_secret = "$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')"
+[s3_api]
+s3_region = "garage"
+api_bind_addr = "127.0.0.1:$s3"
+root_domain = ".s3.garage"
+TOML
+  RUST_LOG=warn "$garage" -c "$config" server > "$dir/garage.log" 2>&1 &
+  started "$dir" garage $!
+  await 30 "$garage" -c "$config" status || { say "Garage did not start:"; tail -5 "$dir/garage.log" >&2; return 1; }
+  node=$("$garage" -c "$config" node id -q 2>/dev/null | cut -d@ -f1)
+  "$garage" -c "$config" layout assign -z here -c 50G "$node" > "$dir/garage-setup.log" 2>&1
+  "$garage" -c "$config" layout apply --version 1 >> "$dir/garage-setup.log" 2>&1
+  await 30 "$garage" -c "$config" bucket create scaidrive-test
+  key=$("$garage" -c "$config" key create test 2>/dev/null)
+  "$garage" -c "$config" bucket allow --read --write --owner scaidrive-test --key test >> "$dir/garage-setup.log" 2>&1
+  export_s3 "$dir" "http://127.0.0.1:$s3" garage \
+    "$(sed -n 's/^Key ID: *//p' <<< "$key")" "$(sed -n 's/^Secret key: *//p' <<< "$key")"
+}
+
+stop_all() {
+  local dir=$1 file pid
+  for file in "$dir"/*.pid; do
+    [ -e "$file" ] || continue
+    pid=$(cat "$file")
+    kill "$pid" 2>/dev/null || true
+    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    kill -9 "$pid" 2>/dev/null || true
+    rm -f "$file"
+  done
+}
