@@ -56,7 +56,11 @@ const fn secret(variable: Variable) -> Variable {
 /// Every variable that is read.
 pub const VARIABLES: &[Variable] = &[
     variable("SCAIDRIVE_ENV", "dev", "`dev`, or `production`, which refuses to start without what it needs"),
-    variable("SCAIDRIVE_DATA_DIR", "./scaidrive-data", "database, objects and signing key of an embedded server"),
+    variable(
+        "SCAIDRIVE_DATA_DIR",
+        "./scaidrive-data",
+        "database, objects and signing key of an embedded server",
+    ),
     variable("SCAIDRIVE_LISTEN", "127.0.0.1:8000", "address of the API"),
     variable("SCAIDRIVE_METRICS_LISTEN", "127.0.0.1:9000", "address of metrics, and of a worker's probes"),
     variable("SCAIDRIVE_PUBLIC_URL", "", "address that people reach the server at"),
@@ -79,7 +83,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("SCAIDRIVE_CORS_ORIGINS", "", "comma-separated; `*` in dev"),
     variable("SCAIDRIVE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
     variable("SCAIDRIVE_LOG_FORMAT", "text", "`json` or `text`; `json` in production"),
-    variable("SCAIDRIVE_GC_GRACE", "24h", "how long unused chunks stay; above the oldest backup to be restored"),
+    variable(
+        "SCAIDRIVE_GC_GRACE",
+        "24h",
+        "how long unused chunks stay; above the oldest backup to be restored",
+    ),
     variable("SCAIDRIVE_DRAIN_DELAY", "5s", "how long accepting goes on after SIGTERM; 0 in `serve`"),
     variable("SCAIDRIVE_METRICS_DETAIL", "0", "`1` adds labels with unbounded values"),
 ];
@@ -225,7 +233,8 @@ impl Reader<'_> {
             listen: self.parse("SCAIDRIVE_LISTEN", defaults.listen, address),
             metrics_listen: self.parse("SCAIDRIVE_METRICS_LISTEN", defaults.metrics_listen, address),
             public_url: self.url("SCAIDRIVE_PUBLIC_URL", &["http", "https"]),
-            database_url: self.url("SCAIDRIVE_DATABASE_URL", &["sqlite", "mysql", "mariadb", "mysql+asyncmy"]),
+            database_url: self
+                .url("SCAIDRIVE_DATABASE_URL", &["sqlite", "mysql", "mariadb", "mysql+asyncmy"]),
             redis_url: self.url("SCAIDRIVE_REDIS_URL", &["redis", "rediss"]),
             objects: self.objects(),
             scaikey_url: self.url("SCAIDRIVE_SCAIKEY_URL", &["http", "https"]),
@@ -249,7 +258,8 @@ impl Reader<'_> {
     fn check_required(&mut self) {
         for known in VARIABLES.iter().filter(|known| known.required) {
             if self.get(known.name).is_none() {
-                self.faults.push(format!("{}: is not set, and production needs it ({})", known.name, known.help));
+                self.faults
+                    .push(format!("{}: is not set, and production needs it ({})", known.name, known.help));
             }
         }
     }
@@ -302,7 +312,9 @@ impl Reader<'_> {
 
     fn cors(&self, production: bool) -> Vec<String> {
         match self.get("SCAIDRIVE_CORS_ORIGINS") {
-            Some(list) => list.split(',').map(|origin| origin.trim().to_owned()).filter(|o| !o.is_empty()).collect(),
+            Some(list) => {
+                list.split(',').map(|origin| origin.trim().to_owned()).filter(|o| !o.is_empty()).collect()
+            }
             None if production => Vec::new(),
             None => vec!["*".to_owned()],
         }
@@ -338,7 +350,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Returns how many bytes a key stands for, by its length: 64 hex digits and 43 or 44 base64 characters are 32.
 fn key_bytes(text: &str) -> usize {
-    let is_hex = text.len() >= 64 && text.len().is_multiple_of(2) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex =
+        text.len() >= 64 && text.len().is_multiple_of(2) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let is_base64 = matches!(text.len(), 43 | 44)
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
     match text.len() {
@@ -366,7 +379,8 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config> {
-        let map: HashMap<String, String> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let map: HashMap<String, String> =
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Config::from_lookup(|name| map.get(name).cloned())
     }
 
@@ -389,7 +403,11 @@ mod tests {
     fn production_names_everything_missing_at_once() {
         let found = faults(&[("SCAIDRIVE_ENV", "production"), ("SCAIDRIVE_ENCRYPTION_KEY", "short")]);
         for variable in VARIABLES.iter().filter(|variable| variable.required) {
-            assert!(found.iter().any(|fault| fault.starts_with(variable.name)), "{} in {found:?}", variable.name);
+            assert!(
+                found.iter().any(|fault| fault.starts_with(variable.name)),
+                "{} in {found:?}",
+                variable.name
+            );
         }
         assert!(found.iter().any(|fault| fault.contains("exactly 32 bytes")));
     }

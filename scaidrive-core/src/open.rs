@@ -24,7 +24,10 @@ pub async fn open(config: &Config) -> Result<Drive> {
 pub async fn ports(config: &Config) -> Result<Ports> {
     if config.database_url.is_none() || config.objects == ObjectsConfig::Local {
         std::fs::create_dir_all(&config.data_dir).map_err(|error| Error::Config {
-            faults: vec![format!("SCAIDRIVE_DATA_DIR: {} cannot be made: {error}", config.data_dir.display())],
+            faults: vec![format!(
+                "SCAIDRIVE_DATA_DIR: {} cannot be made: {error}",
+                config.data_dir.display()
+            )],
         })?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

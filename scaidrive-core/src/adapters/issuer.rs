@@ -66,7 +66,8 @@ impl EmbeddedIssuer {
     /// Reads the key in a directory, or makes one; several first starts at once agree on one.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         let path = data_dir.join("issuer.key");
-        let failed = |error: std::io::Error| Error::Config { faults: vec![format!("{}: {error}", path.display())] };
+        let failed =
+            |error: std::io::Error| Error::Config { faults: vec![format!("{}: {error}", path.display())] };
         let key = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 std::fs::create_dir_all(data_dir).and_then(|()| make_key(&path)).map_err(failed)?;
@@ -91,7 +92,13 @@ impl EmbeddedIssuer {
     }
 
     /// Returns a token for a user.
-    pub fn mint(&self, tenant: TenantId, user: &UserId, scopes: &[Scope], lifetime: Duration) -> Result<String> {
+    pub fn mint(
+        &self,
+        tenant: TenantId,
+        user: &UserId,
+        scopes: &[Scope],
+        lifetime: Duration,
+    ) -> Result<String> {
         let now = self.clock.now();
         let scope = scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
         let payload = Payload {
@@ -107,7 +114,8 @@ impl EmbeddedIssuer {
             act: None,
         };
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, &payload, &self.sign).map_err(|error| Error::internal(error.to_string()))
+        jsonwebtoken::encode(&header, &payload, &self.sign)
+            .map_err(|error| Error::internal(error.to_string()))
     }
 
     fn payload(&self, token: &str) -> Option<Payload> {
@@ -135,7 +143,8 @@ fn make_key(path: &Path) -> std::io::Result<()> {
     let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
         .map_err(|_| std::io::Error::other("no key could be generated"))?;
     let draft = path.with_extension(format!("key.{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(key.as_ref())?;
     file.sync_all()?;
     // A hard link fails if a rival was first; then its key is the one.
@@ -150,7 +159,8 @@ fn make_key(path: &Path) -> std::io::Result<()> {
 #[async_trait]
 impl Identity for EmbeddedIssuer {
     async fn verify(&self, token: &str) -> Result<Claims> {
-        let refused = Error::Unauthenticated { missing: false, reason: "The token is not valid or has expired" };
+        let refused =
+            Error::Unauthenticated { missing: false, reason: "The token is not valid or has expired" };
         let payload = self.payload(token).ok_or(refused)?;
         let act = payload.act.as_ref();
         let actor = act.and_then(|act| act["client_id"].as_str().or_else(|| act["sub"].as_str()));

@@ -26,7 +26,9 @@ impl Scope {
         match self {
             Self::All => true,
             Self::AdminAll => !matches!(wanted, Self::All),
-            Self::PartnerAdmin => matches!(wanted, Self::PartnerAdmin | Self::TenantAdmin | Self::FilesRead | Self::FilesWrite),
+            Self::PartnerAdmin => {
+                matches!(wanted, Self::PartnerAdmin | Self::TenantAdmin | Self::FilesRead | Self::FilesWrite)
+            }
             Self::TenantAdmin => matches!(wanted, Self::TenantAdmin | Self::FilesRead | Self::FilesWrite),
             Self::FilesWrite => matches!(wanted, Self::FilesWrite | Self::FilesRead),
             Self::FilesRead => matches!(wanted, Self::FilesRead),

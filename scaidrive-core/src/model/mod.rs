@@ -20,15 +20,15 @@ pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, Re
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, JobId, NodeId, ParentId, PartnerId, ShareId, TenantId,
-    UserId, VersionId,
+    AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, JobId, NodeId, ParentId, PartnerId,
+    ShareId, TenantId, UserId, VersionId,
 };
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use range::{ByteRange, RangeError, parse_ranges};
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
-pub(crate) use text::text_enum;
 pub use text::UnknownWord;
+pub(crate) use text::text_enum;
 pub use time::Timestamp;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    ContentId, FieldError, FileId, FileName, FolderId, NodeId, ParentId, Sha256Hash, ShareId, TenantId, Timestamp,
-    UserId, VersionId, text_enum,
+    ContentId, FieldError, FileId, FileName, FolderId, NodeId, ParentId, Sha256Hash, ShareId, TenantId,
+    Timestamp, UserId, VersionId, text_enum,
 };
 
 text_enum! {
@@ -40,7 +40,9 @@ impl MimeType {
 
     /// Returns the type that a name's extension stands for.
     pub fn guess(name: &FileName) -> Self {
-        Self(mime_guess::from_path(name.as_str()).first_raw().unwrap_or("application/octet-stream").to_owned())
+        Self(
+            mime_guess::from_path(name.as_str()).first_raw().unwrap_or("application/octet-stream").to_owned(),
+        )
     }
 
     /// Returns the text.
@@ -231,7 +233,8 @@ mod tests {
         for right in ["text/plain", "text/plain; charset=utf-8", "application/vnd.oasis.opendocument.text"] {
             assert!(MimeType::parse(right).is_ok(), "{right}");
         }
-        for wrong in ["", "text", "text/", "/plain", "text/pl ain", "text/plain\r\nX-Evil: 1", "téxt/plain"] {
+        for wrong in ["", "text", "text/", "/plain", "text/pl ain", "text/plain\r\nX-Evil: 1", "téxt/plain"]
+        {
             assert!(MimeType::parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -97,7 +97,8 @@ mod tests {
     use super::*;
 
     fn ranges(header: &str, size: u64) -> Result<Option<Vec<(u64, u64)>>, RangeError> {
-        parse_ranges(header, size).map(|found| found.map(|list| list.iter().map(|r| (r.start, r.end)).collect()))
+        parse_ranges(header, size)
+            .map(|found| found.map(|list| list.iter().map(|r| (r.start, r.end)).collect()))
     }
 
     #[test]
@@ -113,7 +114,9 @@ mod tests {
 
     #[test]
     fn malformed_is_told_from_unsatisfiable() {
-        for wrong in ["bytes", "bytes=", "bytes=a-b", "bytes=--1", "bytes=4-2", "bytes=-", "bytes=1", "bytes=+1-2"] {
+        for wrong in
+            ["bytes", "bytes=", "bytes=a-b", "bytes=--1", "bytes=4-2", "bytes=-", "bytes=1", "bytes=+1-2"]
+        {
             assert_eq!(ranges(wrong, 10), Err(RangeError::Malformed), "{wrong}");
         }
         assert_eq!(ranges(&format!("bytes={}", "0-0,".repeat(65)), 10), Err(RangeError::Malformed));

@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn times_are_written_in_utc_with_milliseconds() {
         assert_eq!(Timestamp::from_micros(1_700_000_000_123_456).to_string(), "2023-11-14T22:13:20.123Z");
-        assert_eq!("2023-11-14T23:13:20.123+01:00".parse::<Timestamp>().unwrap().as_micros(), 1_700_000_000_123_000);
+        assert_eq!(
+            "2023-11-14T23:13:20.123+01:00".parse::<Timestamp>().unwrap().as_micros(),
+            1_700_000_000_123_000
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! the tenant may read a public share. Every service asks here, so the full evaluation goes in here too.
 
 use crate::model::{
-    Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Result, Share, ShareId, SharePath,
-    ShareRole, Timestamp, text_enum,
+    Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Result, Share, ShareId,
+    SharePath, ShareRole, Timestamp, text_enum,
 };
 use crate::ports::Reads;
 
@@ -84,7 +84,11 @@ impl Located {
 
     /// Returns `Gone` if it is in the trash.
     pub fn live(self) -> Result<Self> {
-        if self.trashed_at().is_some() { Err(Error::Gone { what: resource(self.node().id) }) } else { Ok(self) }
+        if self.trashed_at().is_some() {
+            Err(Error::Gone { what: resource(self.node().id) })
+        } else {
+            Ok(self)
+        }
     }
 }
 
@@ -160,7 +164,8 @@ impl Place {
     /// Fails if a child of that name would lie too deep or have too long a path.
     pub fn check_limits(&self, name: &str) -> Result<()> {
         let depth = self.folder.as_ref().map_or(0, Located::depth) + 1;
-        SharePath::check_limits(depth, self.path_of(name).len()).map_err(|message| Error::invalid("name", message, name))
+        SharePath::check_limits(depth, self.path_of(name).len())
+            .map_err(|message| Error::invalid("name", message, name))
     }
 
     /// Tells whether the place is this folder or lies below it.
@@ -232,7 +237,12 @@ pub async fn any_node(rows: &mut dyn Reads, caller: &Caller, id: NodeId, right: 
 }
 
 /// Returns a node on which the caller has `right` and which is not in the trash.
-pub async fn node(rows: &mut dyn Reads, caller: &Caller, id: impl Into<NodeId>, right: Right) -> Result<Located> {
+pub async fn node(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    id: impl Into<NodeId>,
+    right: Right,
+) -> Result<Located> {
     any_node(rows, caller, id.into(), right).await?.live()
 }
 
@@ -265,7 +275,12 @@ pub async fn place(
 }
 
 /// Returns the place behind a parent id.
-pub async fn parent_place(rows: &mut dyn Reads, caller: &Caller, parent: ParentId, right: Right) -> Result<Place> {
+pub async fn parent_place(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    parent: ParentId,
+    right: Right,
+) -> Result<Place> {
     match parent {
         ParentId::Root(id) => place(rows, caller, id, None, right).await,
         ParentId::Folder(id) => {

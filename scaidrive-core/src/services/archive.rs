@@ -15,7 +15,9 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::access::{self, Right};
 use super::{content, folders};
 use crate::Drive;
-use crate::model::{Caller, Error, FolderId, MAX_NAME_BYTES, Node, NodeId, ParentId, Result, Timestamp, text_enum};
+use crate::model::{
+    Caller, Error, FolderId, MAX_NAME_BYTES, Node, NodeId, ParentId, Result, Timestamp, text_enum,
+};
 
 /// Bytes between the archiver and a slow reader.
 const PIPE: usize = 256 << 10;
@@ -39,7 +41,12 @@ pub struct Archive {
 }
 
 /// Packs a folder. What it holds is fixed when the archive begins; each file is read when its turn comes.
-pub async fn stream(drive: &Drive, caller: &Caller, folder: FolderId, format: ArchiveFormat) -> Result<Archive> {
+pub async fn stream(
+    drive: &Drive,
+    caller: &Caller,
+    folder: FolderId,
+    format: ArchiveFormat,
+) -> Result<Archive> {
     let found = access::folder(&mut *drive.read().await?, caller, folder, Right::Read).await?;
     let walked = folders::walk(drive, caller, found.share.id, Some(folder)).await?;
     let entries = entries(folder, walked.into_iter().map(|walked| walked.node).collect());
@@ -103,17 +110,23 @@ fn unique(above: &str, name: &str, used: &mut HashSet<String>) -> String {
 /// Returns a name that every file system takes: no forbidden characters, device names or trailing dots.
 fn safe_name(name: &str) -> String {
     const BIDI: [char; 11] = [
-        '\u{61C}', '\u{200E}', '\u{200F}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}', '\u{2066}',
-        '\u{2067}', '\u{2068}',
+        '\u{61C}', '\u{200E}', '\u{200F}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}',
+        '\u{2066}', '\u{2067}', '\u{2068}',
     ];
-    let forbidden = |letter: char| "\\/:*?\"<>|".contains(letter) || letter.is_control() || BIDI.contains(&letter) || letter == '\u{2069}';
+    let forbidden = |letter: char| {
+        "\\/:*?\"<>|".contains(letter)
+            || letter.is_control()
+            || BIDI.contains(&letter)
+            || letter == '\u{2069}'
+    };
     let mut safe: String = name.chars().map(|letter| if forbidden(letter) { '_' } else { letter }).collect();
     if safe.ends_with(['.', ' ']) {
         safe.pop();
         safe.push('_');
     }
     let stem = safe.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    let numbered =
+        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT") {
         safe.insert(0, '_');
     }
@@ -154,7 +167,9 @@ async fn tar(drive: &Drive, caller: &Caller, pipe: DuplexStream, entries: Vec<En
             header.set_entry_type(EntryType::Directory);
             header.set_mode(0o755);
             header.set_size(0);
-            tar.append_data(&mut header, format!("{path}/"), tokio::io::empty()).await.map_err(|error| ended(&error))?;
+            tar.append_data(&mut header, format!("{path}/"), tokio::io::empty())
+                .await
+                .map_err(|error| ended(&error))?;
             continue;
         };
         let Some((size, bytes)) = readable(drive, caller, file).await? else { continue };

@@ -13,8 +13,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::{folders, tree};
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileFacts, FileName, FolderId, NameKey, Node, NodeId, ParentId, Result, ShareId,
-    SharePath, Timestamp,
+    Caller, ChangeKind, Error, FileFacts, FileName, FolderId, NameKey, Node, NodeId, ParentId, Result,
+    ShareId, SharePath, Timestamp,
 };
 
 /// Folders made in one transaction.
@@ -84,7 +84,8 @@ impl Mutation for EnsureFolders {
                     continue;
                 }
                 let Some((above, name)) = prefix.split_last() else { continue };
-                let parent = *known.get(&above).ok_or_else(|| Error::internal("a parent was not made first"))?;
+                let parent =
+                    *known.get(&above).ok_or_else(|| Error::internal("a parent was not made first"))?;
                 let id = self.ensure(tx, parent, name.clone()).await?;
                 known.insert(prefix, ParentId::Folder(id));
             }
@@ -122,15 +123,28 @@ pub async fn existing(
 }
 
 /// Writes many small files, at most [`FILE_BATCH`]; each has its own outcome, and all that succeed commit together.
-pub async fn write(drive: &Drive, caller: &Caller, share: ShareId, files: Vec<BulkFile>) -> Result<Vec<Result<BulkOutcome>>> {
+pub async fn write(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    files: Vec<BulkFile>,
+) -> Result<Vec<Result<BulkOutcome>>> {
     let limit = files::size_limit(drive, caller).await?;
-    let contents = ingest::store_all(drive, caller.tenant, files.iter().map(|file| file.bytes.clone()).collect()).await?;
+    let contents =
+        ingest::store_all(drive, caller.tenant, files.iter().map(|file| file.bytes.clone()).collect())
+            .await?;
     let items = files
         .into_iter()
         .zip(contents)
         .map(|(file, content)| Item {
             parent: file.parent,
-            new: NewFile { share, folder: file.parent.folder(), name: file.name, mime_type: None, modified_at: file.modified_at },
+            new: NewFile {
+                share,
+                folder: file.parent.folder(),
+                name: file.name,
+                mime_type: None,
+                modified_at: file.modified_at,
+            },
             content,
         })
         .collect();
@@ -173,12 +187,15 @@ impl Mutation for PutFiles {
             };
             match outcome {
                 // Ours to retry or to report as a whole: nothing of this batch may commit then.
-                Err(error) if error.is_internal() || matches!(error, Error::TouchExpired) => return Err(error),
+                Err(error) if error.is_internal() || matches!(error, Error::TouchExpired) => {
+                    return Err(error);
+                }
                 outcome => outcomes.push(outcome),
             }
         }
         tx.rows.insert_nodes(&inserts.nodes).await?;
-        let versions = inserts.nodes.iter().map(|node| tree::version_of(node, None)).collect::<Result<Vec<_>>>()?;
+        let versions =
+            inserts.nodes.iter().map(|node| tree::version_of(node, None)).collect::<Result<Vec<_>>>()?;
         tx.rows.insert_versions(tx.caller.tenant, &versions).await?;
         tree::refer_to(tx, &inserts.contents, self.grace).await?;
         Ok(outcomes)
@@ -199,7 +216,10 @@ impl PutFiles {
         let (mut places, mut taken) = (Places::new(), Taken::new());
         for (parent, keys) in names {
             let place = access::parent_place(tx.rows, tx.caller, parent, Right::Create).await;
-            let place = place.and_then(|place| if place.share.id == self.share { Ok(place) } else { Err(Error::NotFound) });
+            let place =
+                place.and_then(
+                    |place| if place.share.id == self.share { Ok(place) } else { Err(Error::NotFound) },
+                );
             if place.is_ok() {
                 for node in tx.rows.children_named(tx.caller.tenant, parent, &keys).await? {
                     taken.insert((parent, node.name.key()), node);
@@ -274,7 +294,9 @@ impl PutFiles {
 /// Returns the same refusal for another item of a place; errors are not `Clone`, because causes are not.
 fn same(error: &Error) -> Error {
     match error {
-        Error::PermissionDenied { right, resource } => Error::PermissionDenied { right, resource: resource.clone() },
+        Error::PermissionDenied { right, resource } => {
+            Error::PermissionDenied { right, resource: resource.clone() }
+        }
         Error::Gone { what } => Error::Gone { what: what.clone() },
         _ => Error::NotFound,
     }

@@ -82,7 +82,17 @@ async fn resume(drive: &Drive, tenant: TenantId, plan: Plan, done: &mut Collecte
             }
             // The delete may never have reached the store: look, and try once more if it did not.
             match drive.blobs.head(&Key::chunk(tenant, row.hash)).await? {
-                Some(_) => remove(drive, tenant, row.hash, Claim::Again { not_since: rested }, u64::from(row.size), done).await?,
+                Some(_) => {
+                    remove(
+                        drive,
+                        tenant,
+                        row.hash,
+                        Claim::Again { not_since: rested },
+                        u64::from(row.size),
+                        done,
+                    )
+                    .await?
+                }
                 None => done.freed_rows += u64::from(free(drive, tenant, row.hash, rested).await?),
             }
         }
@@ -108,7 +118,13 @@ async fn contents(
     }
 }
 
-async fn chunks(drive: &Drive, tenant: TenantId, plan: Plan, cutoff: Timestamp, done: &mut Collected) -> Result<()> {
+async fn chunks(
+    drive: &Drive,
+    tenant: TenantId,
+    plan: Plan,
+    cutoff: Timestamp,
+    done: &mut Collected,
+) -> Result<()> {
     let mut after = None;
     loop {
         let page = drive.read().await?.unused_chunks(tenant, cutoff, after, PAGE).await?;
@@ -182,12 +198,18 @@ impl Transaction for Step {
     async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, bool)> {
         let now = rows.now().await?;
         let took = match *self {
-            Step::RemoveContent { tenant, id, cutoff } => rows.remove_content(tenant, id, cutoff, now).await?,
-            Step::MarkDeleting { tenant, hash, cutoff } => rows.mark_deleting(tenant, hash, cutoff, now).await?,
+            Step::RemoveContent { tenant, id, cutoff } => {
+                rows.remove_content(tenant, id, cutoff, now).await?
+            }
+            Step::MarkDeleting { tenant, hash, cutoff } => {
+                rows.mark_deleting(tenant, hash, cutoff, now).await?
+            }
             Step::RenewDeleting { tenant, hash, not_since } => {
                 rows.renew_deleting(tenant, hash, not_since, now).await?
             }
-            Step::FreeRow { tenant, hash, began_before } => rows.remove_deleted(tenant, hash, began_before).await?,
+            Step::FreeRow { tenant, hash, began_before } => {
+                rows.remove_deleted(tenant, hash, began_before).await?
+            }
         };
         // A chunk or content that is needed after all stays as it was.
         Ok((if took { Outcome::Commit } else { Outcome::RollBack }, took))

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::access::{self, Right};
 use crate::Drive;
-use crate::model::{ByteRange, Caller, ChunkHash, ContentId, Error, FileId, FileInfo, Result, Sha256Hash, TenantId, Version};
+use crate::model::{
+    ByteRange, Caller, ChunkHash, ContentId, Error, FileId, FileInfo, Result, Sha256Hash, TenantId, Version,
+};
 use crate::ports::Key;
 use crate::ports::metadata::ManifestEntry;
 
@@ -73,7 +75,11 @@ fn of_version(current: Readable, old: &Version) -> Readable {
 /// Streams the bytes of a range, or all of them.
 ///
 /// A chunk whose hash does not match ends the stream with `Corrupt`: damaged bytes are never served as good.
-pub fn stream(drive: &Drive, readable: &Readable, range: Option<ByteRange>) -> BoxStream<'static, Result<Bytes>> {
+pub fn stream(
+    drive: &Drive,
+    readable: &Readable,
+    range: Option<ByteRange>,
+) -> BoxStream<'static, Result<Bytes>> {
     let range = range.unwrap_or(ByteRange { start: 0, end: readable.size });
     if range.start >= range.end {
         return stream::empty().boxed();
@@ -87,7 +93,8 @@ pub fn stream(drive: &Drive, readable: &Readable, range: Option<ByteRange>) -> B
                 let entry = entry?;
                 // On a task of its own, so that fetching and verifying several chunks uses both cores.
                 let fetched = tokio::spawn(async move { fetch(&drive, tenant, entry).await }).await;
-                let bytes = fetched.map_err(|error| Error::internal(format!("a read broke off: {error}")))??;
+                let bytes =
+                    fetched.map_err(|error| Error::internal(format!("a read broke off: {error}")))??;
                 Ok(cut(&bytes, entry, range))
             }
         })

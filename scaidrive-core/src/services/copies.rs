@@ -12,8 +12,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileFacts, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId,
-    Result, UserId,
+    Caller, ChangeKind, Error, FileFacts, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId,
+    ParentId, Result, UserId,
 };
 
 /// Files copied in one transaction: a larger folder is copied in several, so that nobody waits long.
@@ -34,7 +34,8 @@ impl Mutation for CopyFile {
     type Output = FileInfo;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<FileInfo> {
-        let share = access::parent_place(tx.rows, tx.caller, self.target.parent, Right::Create).await?.share.id;
+        let share =
+            access::parent_place(tx.rows, tx.caller, self.target.parent, Right::Create).await?.share.id;
         let place = tree::place(tx, share, self.target.parent, Right::Create).await?;
         let source = access::file(tx.rows, tx.caller, self.id, Right::Read).await?;
         let name = self.target.name.clone().unwrap_or_else(|| source.node().name.clone());
@@ -53,7 +54,13 @@ impl Mutation for CopyFile {
 }
 
 /// Returns the row of a copy of a file.
-fn copy_of(tx: &Tx<'_>, source: &Node, share: crate::model::ShareId, parent: ParentId, name: FileName) -> Result<Node> {
+fn copy_of(
+    tx: &Tx<'_>,
+    source: &Node,
+    share: crate::model::ShareId,
+    parent: ParentId,
+    name: FileName,
+) -> Result<Node> {
     let facts = source.file.clone().ok_or(Error::NotFound)?;
     let user: UserId = tx.caller.user.clone();
     Ok(Node {
@@ -88,7 +95,8 @@ pub async fn folder(drive: &Drive, caller: &Caller, id: FolderId, target: Target
     let walked = folders::walk(drive, caller, source.share.id, Some(id)).await?;
     let top = folders::create(drive, caller, place.share.id, place.id().folder(), name).await?;
     let mut copies: HashMap<ParentId, FolderId> = HashMap::from([(ParentId::Folder(id), top.id)]);
-    let (dirs, files): (Vec<_>, Vec<_>) = walked.into_iter().map(|found| found.node).partition(|node| node.file.is_none());
+    let (dirs, files): (Vec<_>, Vec<_>) =
+        walked.into_iter().map(|found| found.node).partition(|node| node.file.is_none());
     for dir in dirs {
         let parent = copies.get(&dir.parent).copied();
         let copy = folders::create(drive, caller, place.share.id, parent, dir.name).await?;
@@ -97,7 +105,8 @@ pub async fn folder(drive: &Drive, caller: &Caller, id: FolderId, target: Target
         }
     }
     for batch in files.chunks(COPY_BATCH) {
-        let batch = batch.iter().filter_map(|file| Some((file.clone(), *copies.get(&file.parent)?))).collect();
+        let batch =
+            batch.iter().filter_map(|file| Some((file.clone(), *copies.get(&file.parent)?))).collect();
         mutation::run(drive, caller, CopyFiles { share: place.share.id, files: batch }).await?;
     }
     folders::get(drive, caller, top.id).await
@@ -127,7 +136,8 @@ impl Mutation for CopyFiles {
         tx.rows.insert_nodes(&copies).await?;
         let versions = copies.iter().map(|copy| tree::version_of(copy, None)).collect::<Result<Vec<_>>>()?;
         tx.rows.insert_versions(tx.caller.tenant, &versions).await?;
-        let contents: Vec<_> = copies.iter().filter_map(|copy| copy.file.as_ref().map(|facts| facts.content)).collect();
+        let contents: Vec<_> =
+            copies.iter().filter_map(|copy| copy.file.as_ref().map(|facts| facts.content)).collect();
         tree::refer_again_all(tx, contents).await?;
         for copy in &copies {
             let Some(place) = copy.parent.folder().and_then(|folder| places.get(&folder)) else { continue };

@@ -21,7 +21,13 @@ pub async fn head(drive: &Drive, caller: &Caller) -> Result<i64> {
 }
 
 /// Returns the changes of one share after a position, at most `limit` of the tenant's log at a time.
-pub async fn changes(drive: &Drive, caller: &Caller, share: ShareId, after: i64, limit: u32) -> Result<Changes> {
+pub async fn changes(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    after: i64,
+    limit: u32,
+) -> Result<Changes> {
     let mut rows = drive.read().await?;
     access::any_share(&mut *rows, caller, share, Right::Read).await?;
     let mut page = rows.changes(caller.tenant, after, limit + 1).await?;

@@ -12,8 +12,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileFacts, FileId, FileInfo, FileName, FolderId, MimeType, Node, NodeId, ParentId, Result,
-    ShareId, SharePath, Timestamp, Usage,
+    Caller, ChangeKind, Error, FileFacts, FileId, FileInfo, FileName, FolderId, MimeType, Node, NodeId,
+    ParentId, Result, ShareId, SharePath, Timestamp, Usage,
 };
 
 /// What the current state must be for a write to go ahead: `If-Match`.
@@ -91,7 +91,12 @@ pub async fn store(
 }
 
 /// Creates a file from a content that is stored already.
-pub async fn create_from(drive: &Drive, caller: &Caller, new: NewFile, content: StoredContent) -> Result<FileInfo> {
+pub async fn create_from(
+    drive: &Drive,
+    caller: &Caller,
+    new: NewFile,
+    content: StoredContent,
+) -> Result<FileInfo> {
     let new = Arc::new(new);
     with_fresh_touch(drive, caller, content, |content| {
         let create = CreateFile { new: Arc::clone(&new), content, grace: drive.gc_grace };
@@ -249,7 +254,8 @@ pub(super) async fn new_version(
 ) -> Result<access::Located> {
     let old_size = found.node().size() as i64;
     let mut node = found.node().clone();
-    let number = next.version.checked_add(1).ok_or_else(|| Error::internal("a file ran out of version numbers"))?;
+    let number =
+        next.version.checked_add(1).ok_or_else(|| Error::internal("a file ran out of version numbers"))?;
     let growth = next.size as i64 - old_size;
     node.file = Some(FileFacts { version_id: tree::version_id(tx), version: number, ..next });
     node.modified_by = tx.caller.user.clone();
@@ -274,7 +280,13 @@ pub struct FilePatch {
 }
 
 /// Changes a file's name, time or type.
-pub async fn patch(drive: &Drive, caller: &Caller, id: FileId, patch: FilePatch, if_match: IfMatch) -> Result<FileInfo> {
+pub async fn patch(
+    drive: &Drive,
+    caller: &Caller,
+    id: FileId,
+    patch: FilePatch,
+    if_match: IfMatch,
+) -> Result<FileInfo> {
     mutation::run(drive, caller, PatchFile { id, patch, if_match }).await
 }
 

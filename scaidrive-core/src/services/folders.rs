@@ -11,8 +11,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileName, FolderId, FolderInfo, MimeType, Node, NodeId, NodeKind, ParentId, Result,
-    ShareId, SharePath, Timestamp,
+    Caller, ChangeKind, Error, FileName, FolderId, FolderInfo, MimeType, Node, NodeId, NodeKind, ParentId,
+    Result, ShareId, SharePath, Timestamp,
 };
 use crate::ports::metadata::{ChildQuery, ChildSort, SortKey};
 
@@ -249,7 +249,9 @@ fn parse_key(sort: ChildSort, text: &str) -> Result<SortKey> {
     let id: NodeId = id.parse().map_err(|_| wrong())?;
     match sort {
         ChildSort::Name => Ok(SortKey::Name(FileName::parse(value).map_err(|_| wrong())?.key(), id)),
-        ChildSort::ModifiedAt | ChildSort::Size => Ok(SortKey::Number(value.parse().map_err(|_| wrong())?, id)),
+        ChildSort::ModifiedAt | ChildSort::Size => {
+            Ok(SortKey::Number(value.parse().map_err(|_| wrong())?, id))
+        }
     }
 }
 
@@ -265,7 +267,12 @@ pub struct Walked {
 /// Returns everything below a folder or root that is not in the trash: folders before what they hold, by path.
 ///
 /// Holds the whole subtree's rows at once, about half a KiB each.
-pub async fn walk(drive: &Drive, caller: &Caller, share: ShareId, folder: Option<FolderId>) -> Result<Vec<Walked>> {
+pub async fn walk(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    folder: Option<FolderId>,
+) -> Result<Vec<Walked>> {
     let mut rows = drive.read().await?;
     let place = access::place(&mut *rows, caller, share, folder, Right::Read).await?;
     let mut by_parent: BTreeMap<ParentId, Vec<Node>> = BTreeMap::new();

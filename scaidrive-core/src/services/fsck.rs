@@ -44,7 +44,10 @@ pub struct Report {
 impl Report {
     /// Tells whether everything that is referred to is there and right, and every count is exact.
     pub fn is_clean(&self) -> bool {
-        self.missing.is_empty() && self.corrupt.is_empty() && self.dangling.is_empty() && self.miscounted.is_empty()
+        self.missing.is_empty()
+            && self.corrupt.is_empty()
+            && self.dangling.is_empty()
+            && self.miscounted.is_empty()
     }
 
     fn note(&mut self, list: fn(&mut Self) -> &mut Vec<String>, fault: String) {
@@ -82,7 +85,8 @@ async fn chunks(drive: &Drive, tenant: TenantId, deep: bool, report: &mut Report
         after = Some(last.hash);
         report.chunks += page.len() as u64;
         let live = page.into_iter().filter(|row| row.state == ChunkState::Live);
-        let mut checks = stream::iter(live.map(|row| check(drive, tenant, row, deep))).buffer_unordered(AT_ONCE);
+        let mut checks =
+            stream::iter(live.map(|row| check(drive, tenant, row, deep))).buffer_unordered(AT_ONCE);
         while let Some((hash, fault)) = checks.try_next().await? {
             match fault {
                 Some(Fault::Missing) => report.note(|report| &mut report.missing, hash.to_string()),
@@ -93,7 +97,12 @@ async fn chunks(drive: &Drive, tenant: TenantId, deep: bool, report: &mut Report
     }
 }
 
-async fn check(drive: &Drive, tenant: TenantId, row: ChunkRow, deep: bool) -> Result<(ChunkHash, Option<Fault>)> {
+async fn check(
+    drive: &Drive,
+    tenant: TenantId,
+    row: ChunkRow,
+    deep: bool,
+) -> Result<(ChunkHash, Option<Fault>)> {
     let fault = match drive.blobs.head(&Key::chunk(tenant, row.hash)).await? {
         // Collected since its row was read.
         None if !still_live(drive, tenant, row.hash).await? => None,

@@ -121,13 +121,20 @@ struct Manifest {
 
 impl Manifest {
     fn push(&mut self, chunk: &Chunk, limit: u64) -> Result<()> {
-        let size = u32::try_from(chunk.bytes.len()).map_err(|_| Error::internal("a chunk larger than 4 GiB"))?;
+        let size =
+            u32::try_from(chunk.bytes.len()).map_err(|_| Error::internal("a chunk larger than 4 GiB"))?;
         self.entries.push(ManifestEntry { start: self.size, hash: chunk.hash, size });
         self.size += u64::from(size);
         if self.size > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
     }
 
-    fn into_content(self, drive: &Drive, size: u64, checksum: Sha256Hash, touched_at: Timestamp) -> StoredContent {
+    fn into_content(
+        self,
+        drive: &Drive,
+        size: u64,
+        checksum: Sha256Hash,
+        touched_at: Timestamp,
+    ) -> StoredContent {
         let id = chunking::content_id(self.entries.iter().map(|entry| (entry.hash, u64::from(entry.size))));
         let row = ContentRow {
             id,
@@ -204,7 +211,8 @@ impl<'d> Windows<'d> {
 
 /// Makes chunks durable and live; returns when they were touched.
 async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Timestamp> {
-    let distinct: HashMap<ChunkHash, &Bytes> = chunks.iter().map(|chunk| (chunk.hash, &chunk.bytes)).collect();
+    let distinct: HashMap<ChunkHash, &Bytes> =
+        chunks.iter().map(|chunk| (chunk.hash, &chunk.bytes)).collect();
     let mut sizes: Vec<(ChunkHash, u32)> =
         distinct.iter().map(|(hash, bytes)| (*hash, bytes.len() as u32)).collect();
     // In key order, so that two writers of the same chunks wait for each other instead of deadlocking.
@@ -213,7 +221,8 @@ async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Tim
     if touched.to_put.is_empty() {
         return Ok(touched.at);
     }
-    let objects = touched.to_put.iter().map(|hash| (Key::chunk(tenant, *hash), distinct[hash].clone())).collect();
+    let objects =
+        touched.to_put.iter().map(|hash| (Key::chunk(tenant, *hash), distinct[hash].clone())).collect();
     drive.blobs.put_all(objects).await?;
     transact(drive, MarkLive { tenant, hashes: touched.to_put }).await?;
     Ok(touched.at)

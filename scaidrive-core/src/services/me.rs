@@ -8,8 +8,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::shares::{self, MyShare};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, Result, Timestamp, UsageTarget, User,
-    UserId,
+    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, Result, Timestamp, UsageTarget,
+    User, UserId,
 };
 
 /// Returns the caller's user.
@@ -39,7 +39,12 @@ pub struct MyQuota {
 /// Returns what the caller uses.
 pub async fn quota(drive: &Drive, caller: &Caller) -> Result<MyQuota> {
     let usage = drive.read().await?.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
-    Ok(MyQuota { user_id: caller.user.clone(), used_bytes: usage.total_bytes(), quota_bytes: None, percent_used: None })
+    Ok(MyQuota {
+        user_id: caller.user.clone(),
+        used_bytes: usage.total_bytes(),
+        quota_bytes: None,
+        percent_used: None,
+    })
 }
 
 /// Returns the files the caller changed last, newest first.

@@ -7,8 +7,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId, Result,
-    ShareId, Usage, UserId,
+    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId,
+    Result, ShareId, Usage, UserId,
 };
 
 /// Where something goes.
@@ -59,8 +59,11 @@ impl Mutation for Move {
         let path = place.path_of(node.name.as_str());
         if node.share == found.share.id {
             let moved = node.parent != found.node().parent;
-            let mut change =
-                tree::change(&node, if moved { ChangeKind::Moved } else { ChangeKind::Renamed }, path.clone());
+            let mut change = tree::change(
+                &node,
+                if moved { ChangeKind::Moved } else { ChangeKind::Renamed },
+                path.clone(),
+            );
             change.old_path = Some(found.path());
             tx.change(change);
         } else {
@@ -115,7 +118,8 @@ async fn whole_usage(tx: &mut Tx<'_>, node: &Node) -> Result<Vec<(UserId, Usage)
             Ok(all)
         }
         NodeId::File(id) => {
-            let all: i64 = tx.rows.version_bytes(node.tenant, &[id]).await?.iter().map(|(_, bytes)| bytes).sum();
+            let all: i64 =
+                tx.rows.version_bytes(node.tenant, &[id]).await?.iter().map(|(_, bytes)| bytes).sum();
             Ok(vec![(node.owner.clone(), Usage { version_bytes: all - own.file_bytes, ..own })])
         }
     }

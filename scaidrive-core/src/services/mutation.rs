@@ -13,8 +13,8 @@ use ulid::Ulid;
 
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId, Timestamp,
-    UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId,
+    Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, JobRow};
 use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
@@ -219,7 +219,8 @@ impl<M: Mutation> MutationUnit<M> {
     }
 
     fn audit_rows(&self, events: Vec<AuditEvent>, now: Timestamp) -> Vec<AuditRow> {
-        let ids = std::iter::once(self.id).chain(std::iter::from_fn(|| Some(AuditEventId::new(self.ids.ulid()))));
+        let ids =
+            std::iter::once(self.id).chain(std::iter::from_fn(|| Some(AuditEventId::new(self.ids.ulid()))));
         events.into_iter().zip(ids).map(|(event, id)| audit_row(event, id, &self.caller, now)).collect()
     }
 }

@@ -18,13 +18,20 @@ pub async fn share_named(drive: &Drive, caller: &Caller, name: &str) -> Result<S
     let mut named = all.into_iter().filter(|share| share.name == name);
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only),
-        (Some(_), Some(_)) => Err(Error::invalid("share", "several shares have this name; give the id", name)),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid("share", "several shares have this name; give the id", name))
+        }
         (None, _) => Err(Error::NotFound),
     }
 }
 
 /// Returns the id of the node at a path; nothing for the root.
-pub async fn resolve(rows: &mut dyn Reads, caller: &Caller, share: ShareId, path: &SharePath) -> Result<Option<NodeId>> {
+pub async fn resolve(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    share: ShareId,
+    path: &SharePath,
+) -> Result<Option<NodeId>> {
     access::share(rows, caller, share, Right::Read).await?;
     let mut parent = ParentId::Root(share);
     let mut found = None;
@@ -41,14 +48,26 @@ pub async fn resolve(rows: &mut dyn Reads, caller: &Caller, share: ShareId, path
 }
 
 /// Returns the node at a path on which the caller has `right`; the root is none.
-pub async fn node(drive: &Drive, caller: &Caller, share: ShareId, path: &SharePath, right: Right) -> Result<Located> {
+pub async fn node(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    path: &SharePath,
+    right: Right,
+) -> Result<Located> {
     let mut rows = drive.read().await?;
     let id = resolve(&mut *rows, caller, share, path).await?.ok_or(Error::NotFound)?;
     access::node(&mut *rows, caller, id, right).await
 }
 
 /// Returns the place at a path on which the caller has `right`: a folder, or the root.
-pub async fn place(drive: &Drive, caller: &Caller, share: ShareId, path: &SharePath, right: Right) -> Result<Place> {
+pub async fn place(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    path: &SharePath,
+    right: Right,
+) -> Result<Place> {
     let mut rows = drive.read().await?;
     match resolve(&mut *rows, caller, share, path).await? {
         None => access::place(&mut *rows, caller, share, None, right).await,

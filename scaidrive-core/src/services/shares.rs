@@ -8,8 +8,8 @@ use super::access::{self, Right};
 use super::mutation::{self, Mutation, Tx};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, ResourceKind, Result, Share, ShareId, ShareRole,
-    ShareType, Usage, UsageTarget, UserId,
+    AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, ResourceKind, Result, Share, ShareId,
+    ShareRole, ShareType, Usage, UsageTarget, UserId,
 };
 use crate::ports::Reads;
 use crate::ports::metadata::ShareQuery;
@@ -40,8 +40,13 @@ pub struct Shares {
 
 /// Checks a share's name: 1 to 255 bytes without control characters.
 fn check_name(name: &str) -> Result<()> {
-    let fits = (1..=255).contains(&name.len()) && !name.trim().is_empty() && !name.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(Error::invalid("name", "a name has 1 to 255 bytes, no control characters", name)) }
+    let fits =
+        (1..=255).contains(&name.len()) && !name.trim().is_empty() && !name.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid("name", "a name has 1 to 255 bytes, no control characters", name))
+    }
 }
 
 /// Creates a share: a tenant admin any, a user project shares of its own where the tenant allows it.
@@ -253,7 +258,11 @@ impl Mutation for TrashShare {
             return Err(Error::OwnerOnly { action: "delete or restore a share" });
         }
         if share.is_deleted == self.trashed {
-            return if self.trashed { Err(Error::Gone { what: format!("share/{}", self.id) }) } else { Ok(share) };
+            return if self.trashed {
+                Err(Error::Gone { what: format!("share/{}", self.id) })
+            } else {
+                Ok(share)
+            };
         }
         share.is_deleted = self.trashed;
         share.modified_at = tx.now;

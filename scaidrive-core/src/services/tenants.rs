@@ -187,7 +187,12 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
     let tenant = first(drive).await?;
     let caller = system_caller(drive, tenant.id, "bootstrap")?;
     let admin: UserId = FIRST_ADMIN.parse().map_err(|_| Error::internal("not a user id"))?;
-    let new = NewUser { id: Some(admin), name: Some("Administrator".to_owned()), admin_role: Some(AdminRole::SuperAdmin), email: None };
+    let new = NewUser {
+        id: Some(admin),
+        name: Some("Administrator".to_owned()),
+        admin_role: Some(AdminRole::SuperAdmin),
+        email: None,
+    };
     let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
     Ok((tenant, user, made))
 }

@@ -11,8 +11,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, Result, ShareId, Timestamp,
-    Usage, UserId,
+    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, Result, ShareId,
+    Timestamp, Usage, UserId,
 };
 
 /// Puts an item in the trash, or removes it for good.
@@ -203,7 +203,13 @@ pub struct TrashPage {
 }
 
 /// Returns a page of a share's trash, newest first.
-pub async fn list(drive: &Drive, caller: &Caller, share: ShareId, after: Option<&str>, limit: u32) -> Result<TrashPage> {
+pub async fn list(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<TrashPage> {
     let mut rows = drive.read().await?;
     access::share(&mut *rows, caller, share, Right::Read).await?;
     let start = after.map(parse_key).transpose()?;
@@ -215,7 +221,8 @@ pub async fn list(drive: &Drive, caller: &Caller, share: ShareId, after: Option<
         Some(_) => None,
     };
     let items: Vec<TrashItem> = nodes.iter().map(item).collect();
-    let next = items.last().filter(|_| more).map(|last| format!("{}:{}", last.id, last.deleted_at.as_micros()));
+    let next =
+        items.last().filter(|_| more).map(|last| format!("{}:{}", last.id, last.deleted_at.as_micros()));
     Ok(TrashPage {
         items,
         total: counted.map(|counted| counted.min(super::folders::COUNTED)),

@@ -9,8 +9,8 @@ use super::access::{self, Located, Place, Right};
 use super::ingest::StoredContent;
 use super::mutation::Tx;
 use crate::model::{
-    AuditCategory, AuditEvent, Change, ChangeKind, ContentId, Error, FileName, Node, NodeId, NodeKind, ParentId,
-    ResourceKind, Result, ShareId, Usage, Version, VersionId,
+    AuditCategory, AuditEvent, Change, ChangeKind, ContentId, Error, FileName, Node, NodeId, NodeKind,
+    ParentId, ResourceKind, Result, ShareId, Usage, Version, VersionId,
 };
 use crate::ports::metadata::ContentRow;
 
@@ -32,7 +32,10 @@ pub(super) async fn locked_node(tx: &mut Tx<'_>, id: NodeId, right: Right) -> Re
     if after.share.id == before.share.id {
         Ok(after)
     } else {
-        Err(Error::unavailable("the item, which is just being moved to another share", Duration::from_secs(1)))
+        Err(Error::unavailable(
+            "the item, which is just being moved to another share",
+            Duration::from_secs(1),
+        ))
     }
 }
 
@@ -51,10 +54,12 @@ pub(super) async fn refer_to(tx: &mut Tx<'_>, contents: &[&StoredContent], grace
     let now = tx.rows.now().await?;
     contents.iter().try_for_each(|content| content.check_fresh(now, grace))?;
     // One row each, in key order: a batch may hold the same content many times.
-    let wanted: BTreeMap<ContentId, &ContentRow> = contents.iter().map(|content| (content.row.id, &content.row)).collect();
+    let wanted: BTreeMap<ContentId, &ContentRow> =
+        contents.iter().map(|content| (content.row.id, &content.row)).collect();
     let ids: Vec<ContentId> = wanted.keys().copied().collect();
     for _ in 0..3 {
-        let known: HashSet<ContentId> = tx.rows.touch_contents(tenant, &ids, now).await?.into_iter().collect();
+        let known: HashSet<ContentId> =
+            tx.rows.touch_contents(tenant, &ids, now).await?.into_iter().collect();
         let new: Vec<ContentRow> =
             wanted.values().filter(|row| !known.contains(&row.id)).map(|row| (*row).clone()).collect();
         match tx.rows.insert_contents(tenant, &new, now).await {
@@ -151,7 +156,12 @@ pub(super) fn audit(action: &'static str, id: NodeId, path: impl Into<String>) -
 }
 
 /// Returns a name that is free in a place: the wanted one, or the wanted one with a marker and a number.
-pub(super) async fn free_name(tx: &mut Tx<'_>, parent: ParentId, wanted: &FileName, marker: &str) -> Result<FileName> {
+pub(super) async fn free_name(
+    tx: &mut Tx<'_>,
+    parent: ParentId,
+    wanted: &FileName,
+    marker: &str,
+) -> Result<FileName> {
     let mut name = wanted.clone();
     for attempt in 1..=1000 {
         if tx.rows.child(tx.caller.tenant, parent, &name.key()).await?.is_none() {

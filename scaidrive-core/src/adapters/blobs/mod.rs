@@ -69,7 +69,8 @@ pub fn open_s3(settings: &S3Settings) -> Result<Arc<dyn BlobStore>> {
         Ok(Arc::new(store))
     };
     let http = || ClientOptions::new().with_allow_http(settings.endpoint.starts_with("http://"));
-    let retry = RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+    let retry =
+        RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
     let never = RetryConfig { max_retries: 0, ..RetryConfig::default() };
     let store = build(retry, http().with_timeout(Duration::from_secs(60)))?;
     let deletes = build(never, http().with_timeout(DELETE_DEADLINE))?;

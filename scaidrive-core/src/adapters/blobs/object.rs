@@ -40,7 +40,8 @@ pub(super) fn path(key: &Key) -> Path {
 pub(super) fn storage(error: object_store::Error) -> Error {
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(now) = cause {
-        if now.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+        if now.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+        {
             return Error::unavailable("the disk is full", std::time::Duration::from_secs(30));
         }
         cause = now.source();

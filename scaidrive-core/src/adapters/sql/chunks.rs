@@ -8,7 +8,8 @@ use super::{ROWS_PER_STATEMENT, SqlRows};
 use crate::model::{ChunkHash, Error, Result, TenantId, Timestamp};
 use crate::ports::metadata::{ChunkReads, ChunkRow, ChunkStats, ChunkWrites};
 
-const CHUNK: &str = "SELECT k.hash, k.size, k.state, k.used_at, k.delete_began_at FROM chunks k WHERE k.tenant_id = ?";
+const CHUNK: &str =
+    "SELECT k.hash, k.size, k.state, k.used_at, k.delete_began_at FROM chunks k WHERE k.tenant_id = ?";
 
 fn chunk(row: &SqlRow) -> Result<ChunkRow> {
     Ok(ChunkRow {
@@ -41,7 +42,12 @@ impl ChunkReads for SqlRows<'_> {
         Ok(found)
     }
 
-    async fn chunk_page(&mut self, tenant: TenantId, after: Option<ChunkHash>, limit: u32) -> Result<Vec<ChunkRow>> {
+    async fn chunk_page(
+        &mut self,
+        tenant: TenantId,
+        after: Option<ChunkHash>,
+        limit: u32,
+    ) -> Result<Vec<ChunkRow>> {
         let query = sql(CHUNK).push(" AND k.hash > ? ORDER BY k.hash LIMIT ?");
         self.chunk_rows(query.text(tenant).bind(after_hash(after.as_ref())).bind(limit)).await
     }
@@ -80,8 +86,14 @@ impl ChunkReads for SqlRows<'_> {
              CAST(COALESCE((SELECT SUM(size) FROM contents WHERE tenant_id = ?), 0) AS {int})"
         ));
         let query = query.text(tenant).text(tenant).text(tenant).text(tenant);
-        let row = self.conn.fetch_one(query).await?.ok_or_else(|| Error::internal("an aggregate without a row"))?;
-        Ok(ChunkStats { chunks: row.int(0)?, bytes: row.int(1)?, contents: row.int(2)?, content_bytes: row.int(3)? })
+        let row =
+            self.conn.fetch_one(query).await?.ok_or_else(|| Error::internal("an aggregate without a row"))?;
+        Ok(ChunkStats {
+            chunks: row.int(0)?,
+            bytes: row.int(1)?,
+            contents: row.int(2)?,
+            content_bytes: row.int(3)?,
+        })
     }
 }
 
@@ -102,11 +114,16 @@ impl ChunkWrites for SqlRows<'_> {
         self.chunks(tenant, hashes).await
     }
 
-    async fn insert_writing(&mut self, tenant: TenantId, chunks: &[(ChunkHash, u32)], now: Timestamp) -> Result<()> {
+    async fn insert_writing(
+        &mut self,
+        tenant: TenantId,
+        chunks: &[(ChunkHash, u32)],
+        now: Timestamp,
+    ) -> Result<()> {
         let keep = self.dialect().keep_existing("size");
         for part in chunks.chunks(ROWS_PER_STATEMENT) {
-            let mut insert =
-                sql("INSERT INTO chunks (tenant_id, hash, size, state, used_at) VALUES ").push_groups(part.len(), 5);
+            let mut insert = sql("INSERT INTO chunks (tenant_id, hash, size, state, used_at) VALUES ")
+                .push_groups(part.len(), 5);
             for (hash, size) in part {
                 insert = insert
                     .text(tenant)
@@ -123,7 +140,9 @@ impl ChunkWrites for SqlRows<'_> {
     async fn mark_live(&mut self, tenant: TenantId, hashes: &[ChunkHash]) -> Result<u64> {
         let mut live = 0;
         for part in hashes.chunks(ROWS_PER_STATEMENT) {
-            let mark = sql("UPDATE chunks SET state = 'live' WHERE tenant_id = ? AND state <> 'deleting' AND hash IN ");
+            let mark = sql(
+                "UPDATE chunks SET state = 'live' WHERE tenant_id = ? AND state <> 'deleting' AND hash IN ",
+            );
             live += self.conn.execute(mark.text(tenant).push_list(list(part))).await?;
         }
         Ok(live)
@@ -158,12 +177,20 @@ impl ChunkWrites for SqlRows<'_> {
     ) -> Result<bool> {
         let renew = sql("UPDATE chunks SET delete_began_at = ? WHERE tenant_id = ? AND hash = ? \
              AND state = 'deleting' AND delete_began_at < ?");
-        let renew =
-            renew.bind(now.as_micros()).text(tenant).bind(hash.as_bytes().as_slice()).bind(not_since.as_micros());
+        let renew = renew
+            .bind(now.as_micros())
+            .text(tenant)
+            .bind(hash.as_bytes().as_slice())
+            .bind(not_since.as_micros());
         Ok(self.conn.execute(renew).await? == 1)
     }
 
-    async fn remove_deleted(&mut self, tenant: TenantId, hash: ChunkHash, began_before: Timestamp) -> Result<bool> {
+    async fn remove_deleted(
+        &mut self,
+        tenant: TenantId,
+        hash: ChunkHash,
+        began_before: Timestamp,
+    ) -> Result<bool> {
         let delete = sql("DELETE FROM chunks WHERE tenant_id = ? AND hash = ? AND state = 'deleting' \
              AND delete_began_at < ?");
         let delete = delete.text(tenant).bind(hash.as_bytes().as_slice()).bind(began_before.as_micros());

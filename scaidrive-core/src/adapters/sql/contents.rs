@@ -39,14 +39,15 @@ impl ContentReads for SqlRows<'_> {
         to: u64,
         limit: u32,
     ) -> Result<Vec<ManifestEntry>> {
-        let query = sql("SELECT start, hash, size FROM content_chunks WHERE tenant_id = ? AND content_id = ? \
+        let query =
+            sql("SELECT start, hash, size FROM content_chunks WHERE tenant_id = ? AND content_id = ? \
              AND start > ? AND start < ? AND start + size > ? ORDER BY start LIMIT ?")
-        .text(tenant)
-        .bind(id.as_bytes().as_slice())
-        .bind(i64::try_from(from.saturating_sub(LARGEST_CHUNK)).unwrap_or(i64::MAX) - 1)
-        .bind(to)
-        .bind(from)
-        .bind(limit);
+            .text(tenant)
+            .bind(id.as_bytes().as_slice())
+            .bind(i64::try_from(from.saturating_sub(LARGEST_CHUNK)).unwrap_or(i64::MAX) - 1)
+            .bind(to)
+            .bind(from)
+            .bind(limit);
         let rows = self.conn.fetch(query).await?;
         rows.iter()
             .map(|row| Ok(ManifestEntry { start: row.unsigned(0)?, hash: row.hash(1)?, size: row.small(2)? }))
@@ -67,7 +68,11 @@ impl ContentReads for SqlRows<'_> {
         self.conn.fetch(query).await?.iter().map(|row| row.hash(0)).collect()
     }
 
-    async fn dangling_contents(&mut self, tenant: TenantId, limit: u32) -> Result<Vec<(ContentId, ChunkHash)>> {
+    async fn dangling_contents(
+        &mut self,
+        tenant: TenantId,
+        limit: u32,
+    ) -> Result<Vec<(ContentId, ChunkHash)>> {
         let query = sql("SELECT cc.content_id, cc.hash FROM content_chunks cc \
              LEFT JOIN chunks k ON k.tenant_id = cc.tenant_id AND k.hash = cc.hash \
              WHERE cc.tenant_id = ? AND (k.state IS NULL OR k.state <> 'live') LIMIT ?");
@@ -110,7 +115,12 @@ impl ContentWrites for SqlRows<'_> {
         Ok(found)
     }
 
-    async fn insert_contents(&mut self, tenant: TenantId, contents: &[ContentRow], now: Timestamp) -> Result<()> {
+    async fn insert_contents(
+        &mut self,
+        tenant: TenantId,
+        contents: &[ContentRow],
+        now: Timestamp,
+    ) -> Result<()> {
         for part in contents.chunks(ROWS_PER_STATEMENT) {
             let mut insert =
                 sql("INSERT INTO contents (tenant_id, id, size, checksum, chunking, used_at) VALUES ")
@@ -128,11 +138,14 @@ impl ContentWrites for SqlRows<'_> {
                 return Err(Error::AlreadyExists { what: "a content".to_owned() });
             }
         }
-        let entries: Vec<_> =
-            contents.iter().flat_map(|content| content.chunks.iter().map(|entry| (content.id, *entry))).collect();
+        let entries: Vec<_> = contents
+            .iter()
+            .flat_map(|content| content.chunks.iter().map(|entry| (content.id, *entry)))
+            .collect();
         for part in entries.chunks(ROWS_PER_STATEMENT) {
-            let mut insert = sql("INSERT INTO content_chunks (tenant_id, content_id, start, hash, size) VALUES ")
-                .push_groups(part.len(), 5);
+            let mut insert =
+                sql("INSERT INTO content_chunks (tenant_id, content_id, start, hash, size) VALUES ")
+                    .push_groups(part.len(), 5);
             for (content, entry) in part {
                 insert = insert
                     .text(tenant)
@@ -155,7 +168,8 @@ impl ContentWrites for SqlRows<'_> {
     ) -> Result<bool> {
         let id = id.as_bytes().as_slice();
         // First make the row ours: whoever reuses this content writes it too, before or after, never between.
-        let claim = sql("UPDATE contents SET used_at = used_at + 1 WHERE tenant_id = ? AND id = ? AND used_at < ?");
+        let claim =
+            sql("UPDATE contents SET used_at = used_at + 1 WHERE tenant_id = ? AND id = ? AND used_at < ?");
         if self.conn.execute(claim.text(tenant).bind(id).bind(cutoff.as_micros())).await? == 0 {
             return Ok(false);
         }
@@ -168,7 +182,10 @@ impl ContentWrites for SqlRows<'_> {
              (SELECT hash FROM content_chunks WHERE tenant_id = ? AND content_id = ?)");
         let micros = now.as_micros();
         self.conn.execute(touch.bind(micros).text(tenant).bind(micros).text(tenant).bind(id)).await?;
-        for table in ["content_chunks WHERE tenant_id = ? AND content_id = ?", "contents WHERE tenant_id = ? AND id = ?"] {
+        for table in [
+            "content_chunks WHERE tenant_id = ? AND content_id = ?",
+            "contents WHERE tenant_id = ? AND id = ?",
+        ] {
             self.conn.execute(sql(format!("DELETE FROM {table}")).text(tenant).bind(id)).await?;
         }
         Ok(true)

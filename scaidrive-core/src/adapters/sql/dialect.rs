@@ -25,7 +25,11 @@ impl Dialect {
 
     /// Ends an INSERT that leaves an existing row as it is. (`INSERT IGNORE` would hide every other error.)
     pub(super) fn keep_existing(self, key: &'static str) -> String {
-        if self.mysql { format!(" ON DUPLICATE KEY UPDATE {key} = {key}") } else { " ON CONFLICT DO NOTHING".to_owned() }
+        if self.mysql {
+            format!(" ON DUPLICATE KEY UPDATE {key} = {key}")
+        } else {
+            " ON CONFLICT DO NOTHING".to_owned()
+        }
     }
 
     /// Ends an INSERT that adds its numbers to an existing row.
@@ -35,8 +39,10 @@ impl Dialect {
         } else {
             (format!(" ON CONFLICT ({key}) DO UPDATE SET "), |column| format!("excluded.{column}"))
         };
-        let sums: Vec<String> =
-            columns.iter().map(|column| format!("{column} = {table}.{column} + {}", incoming(column))).collect();
+        let sums: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column} = {table}.{column} + {}", incoming(column)))
+            .collect();
         head + &sums.join(", ")
     }
 

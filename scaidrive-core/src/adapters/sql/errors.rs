@@ -39,7 +39,9 @@ pub(super) fn is_transient(error: &Error) -> bool {
 /// Tells whether the connection itself broke, so that nobody knows what the server did last.
 pub(super) fn is_broken_connection(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
+            true
+        }
         // 1053 shutdown in progress, 1317 query interrupted, 1927 connection was killed.
         sqlx::Error::Database(cause) => cause
             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()

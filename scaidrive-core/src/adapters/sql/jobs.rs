@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
+use super::SqlRows;
 use super::statement::{SqlRow, sql};
 use super::tenancy::json;
-use super::SqlRows;
 use crate::model::{JobId, Result, Timestamp};
 use crate::ports::metadata::{JobReads, JobRow, JobWrites};
 
@@ -25,9 +25,11 @@ fn job(row: &SqlRow) -> Result<JobRow> {
 #[async_trait]
 impl JobReads for SqlRows<'_> {
     async fn due_jobs(&mut self, now: Timestamp, limit: u32) -> Result<Vec<JobRow>> {
-        let query = sql("SELECT id, tenant_id, name, queue, dedup_key, payload, attempts, run_at, every_secs FROM jobs \
+        let query = sql(
+            "SELECT id, tenant_id, name, queue, dedup_key, payload, attempts, run_at, every_secs FROM jobs \
              WHERE state = 'waiting' AND run_at <= ? \
-             ORDER BY CASE queue WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, run_at LIMIT ?");
+             ORDER BY CASE queue WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, run_at LIMIT ?",
+        );
         self.conn.fetch(query.bind(now.as_micros()).bind(limit)).await?.iter().map(job).collect()
     }
 
@@ -37,7 +39,8 @@ impl JobReads for SqlRows<'_> {
     }
 
     async fn job_counts(&mut self) -> Result<Vec<(String, i64)>> {
-        let query = sql("SELECT queue, COUNT(*) FROM jobs WHERE state = 'waiting' GROUP BY queue ORDER BY queue");
+        let query =
+            sql("SELECT queue, COUNT(*) FROM jobs WHERE state = 'waiting' GROUP BY queue ORDER BY queue");
         self.conn.fetch(query).await?.iter().map(|row| Ok((row.string(0)?, row.int(1)?))).collect()
     }
 }
@@ -45,25 +48,32 @@ impl JobReads for SqlRows<'_> {
 #[async_trait]
 impl JobWrites for SqlRows<'_> {
     async fn insert_job(&mut self, job: &JobRow, now: Timestamp) -> Result<()> {
-        let insert = sql("INSERT INTO jobs (id, tenant_id, name, queue, dedup_key, payload, attempts, run_at, \
+        let insert =
+            sql("INSERT INTO jobs (id, tenant_id, name, queue, dedup_key, payload, attempts, run_at, \
              every_secs, state, created_at) VALUES ")
-        .push_groups(1, 11)
-        .push(&self.dialect().keep_existing("name"))
-        .text(job.id)
-        .bind(job.tenant.map(|id| id.to_string()))
-        .bind(job.name.as_str())
-        .bind(job.queue.as_str())
-        .raw(&job.dedup_key)
-        .bind(json(&job.payload)?)
-        .bind(job.attempts)
-        .bind(job.run_at.as_micros())
-        .bind(job.every_secs.map(i64::from))
-        .bind("waiting")
-        .bind(now.as_micros());
+            .push_groups(1, 11)
+            .push(&self.dialect().keep_existing("name"))
+            .text(job.id)
+            .bind(job.tenant.map(|id| id.to_string()))
+            .bind(job.name.as_str())
+            .bind(job.queue.as_str())
+            .raw(&job.dedup_key)
+            .bind(json(&job.payload)?)
+            .bind(job.attempts)
+            .bind(job.run_at.as_micros())
+            .bind(job.every_secs.map(i64::from))
+            .bind("waiting")
+            .bind(now.as_micros());
         self.conn.execute(insert).await.map(drop)
     }
 
-    async fn claim_job(&mut self, id: JobId, attempts: u32, now: Timestamp, until: Timestamp) -> Result<bool> {
+    async fn claim_job(
+        &mut self,
+        id: JobId,
+        attempts: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool> {
         let claim = sql("UPDATE jobs SET attempts = attempts + 1, run_at = ? \
              WHERE id = ? AND attempts = ? AND state = 'waiting' AND run_at <= ?");
         let claim = claim.bind(until.as_micros()).text(id).bind(attempts).bind(now.as_micros());
@@ -86,6 +96,9 @@ impl JobWrites for SqlRows<'_> {
     async fn retry_job(&mut self, job: &JobRow, error: &str, run_at: Timestamp, dead: bool) -> Result<()> {
         let state = if dead { "dead" } else { "waiting" };
         let update = sql("UPDATE jobs SET state = ?, run_at = ?, last_error = ? WHERE id = ?");
-        self.conn.execute(update.bind(state).bind(run_at.as_micros()).bind(error).text(job.id)).await.map(drop)
+        self.conn
+            .execute(update.bind(state).bind(run_at.as_micros()).bind(error).text(job.id))
+            .await
+            .map(drop)
     }
 }

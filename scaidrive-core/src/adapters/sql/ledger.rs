@@ -5,12 +5,11 @@ use async_trait::async_trait;
 use super::statement::{SqlRow, sql};
 use super::tenancy::json;
 use super::{ROWS_PER_STATEMENT, SqlRows};
-use crate::model::{
-    AuditEventId, LoggedChange, Result, TenantId, Timestamp, Usage, UsageDelta, UsageTarget,
-};
+use crate::model::{AuditEventId, LoggedChange, Result, TenantId, Timestamp, Usage, UsageDelta, UsageTarget};
 use crate::ports::metadata::{AuditRow, LedgerReads, LedgerWrites};
 
-const USAGE: &str = "SELECT file_bytes, version_bytes, trash_bytes, file_count, folder_count, target FROM counters";
+const USAGE: &str =
+    "SELECT file_bytes, version_bytes, trash_bytes, file_count, folder_count, target FROM counters";
 const CHANGE: &str = "SELECT id, position, tenant_id, share_id, resource_type, resource_id, change_type, changed_by, \
      changed_at, old_path, new_path, version_id, metadata FROM change_log";
 const AUDIT: &str = "SELECT id, at, category, severity, action, user_id, service_account, ip, user_agent, \
@@ -74,7 +73,8 @@ impl LedgerReads for SqlRows<'_> {
     }
 
     async fn usage(&mut self, tenant: TenantId, target: &UsageTarget) -> Result<Usage> {
-        let query = sql(USAGE).push(" WHERE tenant_id = ? AND target = ?").text(tenant).raw(&target.to_string());
+        let query =
+            sql(USAGE).push(" WHERE tenant_id = ? AND target = ?").text(tenant).raw(&target.to_string());
         self.conn.fetch_one(query).await?.as_ref().map_or(Ok(Usage::default()), usage)
     }
 
@@ -118,9 +118,10 @@ impl LedgerWrites for SqlRows<'_> {
             "tenant_id, target",
             &["position", "file_bytes", "version_bytes", "trash_bytes", "file_count", "folder_count"],
         );
-        let mut upsert = sql("INSERT INTO counters (tenant_id, target, position, file_bytes, version_bytes, \
+        let mut upsert =
+            sql("INSERT INTO counters (tenant_id, target, position, file_bytes, version_bytes, \
              trash_bytes, file_count, folder_count) VALUES ")
-        .push_groups(usage.len(), 8);
+            .push_groups(usage.len(), 8);
         for (target, delta) in usage {
             let steps = if *target == UsageTarget::Tenant { i64::from(positions) } else { 0 };
             upsert = upsert

@@ -30,8 +30,11 @@ pub(super) fn migrator(mysql: bool) -> Migrator {
 /// Returns the names of what is not among `applied`, or an error if a migration there is not ours: then this
 /// binary is older than the database, and must not write to it.
 pub(super) fn pending(applied: &[i64]) -> Result<Vec<String>> {
-    if let Some(unknown) = applied.iter().find(|version| !MIGRATIONS.iter().any(|known| known.0 == **version)) {
-        let fault = format!("the database has migration {unknown}, which this version does not know: use a newer one");
+    if let Some(unknown) = applied.iter().find(|version| !MIGRATIONS.iter().any(|known| known.0 == **version))
+    {
+        let fault = format!(
+            "the database has migration {unknown}, which this version does not know: use a newer one"
+        );
         return Err(Error::Config { faults: vec![fault] });
     }
     let missing = MIGRATIONS.iter().filter(|known| !applied.contains(&known.0));

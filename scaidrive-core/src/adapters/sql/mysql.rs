@@ -12,8 +12,8 @@ use super::SqlRows;
 use super::errors::{database, is_broken, is_broken_connection, is_transient};
 use super::statement::Conn;
 use crate::model::{Error, Result};
-use crate::ports::{Clock, WriteUnit};
 use crate::ports::metadata::Outcome;
+use crate::ports::{Clock, WriteUnit};
 
 /// How often a transaction is run before its caller is asked to come back later.
 const ATTEMPTS: u32 = 12;

@@ -1,8 +1,8 @@
 //! Queries of shares, each with what it is charged.
 
+use super::SqlRows;
 use super::statement::{SqlRow, Statement, sql};
 use super::tenancy::json;
-use super::SqlRows;
 use crate::model::{Result, Share, ShareId, TenantId, UsageTarget};
 use crate::ports::metadata::ShareQuery;
 
@@ -41,12 +41,21 @@ fn filter(statement: Statement, tenant: TenantId, query: &ShareQuery) -> Stateme
 
 impl SqlRows<'_> {
     /// Returns a share without its usage where `lock` is given: the counters are locked last of all.
-    pub(super) async fn share_row(&mut self, tenant: TenantId, id: ShareId, lock: &str) -> Result<Option<Share>> {
+    pub(super) async fn share_row(
+        &mut self,
+        tenant: TenantId,
+        id: ShareId,
+        lock: &str,
+    ) -> Result<Option<Share>> {
         let query = sql(SHARE).push(" WHERE s.tenant_id = ? AND s.id = ?").push(lock).text(tenant).text(id);
         self.conn.fetch_one(query).await?.as_ref().map(share).transpose()
     }
 
-    pub(super) async fn share_page(&mut self, tenant: TenantId, query: &ShareQuery) -> Result<(Vec<Share>, u64)> {
+    pub(super) async fn share_page(
+        &mut self,
+        tenant: TenantId,
+        query: &ShareQuery,
+    ) -> Result<(Vec<Share>, u64)> {
         let count = filter(sql("SELECT COUNT(*) FROM shares s"), tenant, query);
         let total = self.conn.fetch_number(count).await?;
         let page = filter(sql(SHARE), tenant, query).push(" ORDER BY s.name, s.id LIMIT ? OFFSET ?");
@@ -60,7 +69,8 @@ impl SqlRows<'_> {
         if shares.is_empty() {
             return Ok(());
         }
-        let targets: Vec<String> = shares.iter().map(|share| UsageTarget::Share(share.id).to_string()).collect();
+        let targets: Vec<String> =
+            shares.iter().map(|share| UsageTarget::Share(share.id).to_string()).collect();
         let query = sql("SELECT target, file_bytes + version_bytes + trash_bytes FROM counters \
              WHERE tenant_id = ? AND target IN ")
         .text(tenant)
@@ -75,28 +85,31 @@ impl SqlRows<'_> {
     }
 
     pub(super) async fn add_share(&mut self, share: &Share) -> Result<()> {
-        let insert = sql("INSERT INTO shares (tenant_id, id, name, description, share_type, owner_id, is_public, \
+        let insert =
+            sql("INSERT INTO shares (tenant_id, id, name, description, share_type, owner_id, is_public, \
              quota_bytes, settings, tree_version, created_at, modified_at) VALUES ")
-        .push_groups(1, 12)
-        .text(share.tenant_id)
-        .text(share.id)
-        .bind(share.name.as_str())
-        .bind(share.description.clone())
-        .text(share.share_type)
-        .raw(share.owner_id.as_str())
-        .bind(share.is_public)
-        .bind(share.quota_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
-        .bind(json(&share.settings)?)
-        .bind(0i64)
-        .bind(share.created_at.as_micros())
-        .bind(share.modified_at.as_micros());
+            .push_groups(1, 12)
+            .text(share.tenant_id)
+            .text(share.id)
+            .bind(share.name.as_str())
+            .bind(share.description.clone())
+            .text(share.share_type)
+            .raw(share.owner_id.as_str())
+            .bind(share.is_public)
+            .bind(share.quota_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+            .bind(json(&share.settings)?)
+            .bind(0i64)
+            .bind(share.created_at.as_micros())
+            .bind(share.modified_at.as_micros());
         self.conn.execute(insert).await.map(drop)
     }
 
     pub(super) async fn replace_share(&mut self, share: &Share) -> Result<()> {
         let trashed_at = share.is_deleted.then(|| share.modified_at.as_micros());
-        let update = sql("UPDATE shares SET name = ?, description = ?, is_public = ?, quota_bytes = ?, settings = ?, \
-             trashed_at = ?, modified_at = ?, tree_version = tree_version + 1 WHERE tenant_id = ? AND id = ?")
+        let update = sql(
+            "UPDATE shares SET name = ?, description = ?, is_public = ?, quota_bytes = ?, settings = ?, \
+             trashed_at = ?, modified_at = ?, tree_version = tree_version + 1 WHERE tenant_id = ? AND id = ?",
+        )
         .bind(share.name.as_str())
         .bind(share.description.clone())
         .bind(share.is_public)

@@ -18,8 +18,8 @@ use super::errors::{database, is_transient, with_meaning};
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
-use crate::ports::{Clock, WriteUnit};
 use crate::ports::metadata::Outcome;
+use crate::ports::{Clock, WriteUnit};
 
 /// The most units that share a transaction, and how long one may grow: the first waits for the last.
 const BATCH_UNITS: usize = 64;
@@ -230,7 +230,8 @@ impl WriterTask {
     /// Begins a transaction that may write at once, waiting for another process if need be.
     async fn begin(&mut self, lossy: bool) -> Result<()> {
         if self.synced == lossy {
-            self.command(if lossy { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" }).await?;
+            self.command(if lossy { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" })
+                .await?;
             self.synced = !lossy;
         }
         let started = Instant::now();
@@ -238,7 +239,10 @@ impl WriterTask {
             match self.command("BEGIN IMMEDIATE").await {
                 Err(error) if is_transient(&error) => {
                     if started.elapsed() > BUSY_PATIENCE {
-                        return Err(Error::unavailable("another process holds the database", Duration::from_secs(1)));
+                        return Err(Error::unavailable(
+                            "another process holds the database",
+                            Duration::from_secs(1),
+                        ));
                     }
                 }
                 outcome => return outcome.map_err(with_meaning),

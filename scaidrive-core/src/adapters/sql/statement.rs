@@ -213,15 +213,25 @@ impl Conn<'_> {
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         let Statement { text, args } = statement;
         // The text is built from literals of this folder only.
-        on_db!(self, args = args,
-            |c| c.execute(sqlx::query_with(AssertSqlSafe(text), args)).await, sqlite_count, mysql_count)
+        on_db!(
+            self,
+            args = args,
+            |c| c.execute(sqlx::query_with(AssertSqlSafe(text), args)).await,
+            sqlite_count,
+            mysql_count
+        )
     }
 
     /// Runs a query; returns all its rows. Every query of this folder is bounded by a LIMIT or a key.
     pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<SqlRow>> {
         let Statement { text, args } = statement;
-        on_db!(self, args = args,
-            |c| c.fetch_all(sqlx::query_with(AssertSqlSafe(text), args)).await, sqlite_rows, mysql_rows)
+        on_db!(
+            self,
+            args = args,
+            |c| c.fetch_all(sqlx::query_with(AssertSqlSafe(text), args)).await,
+            sqlite_rows,
+            mysql_rows
+        )
     }
 
     /// Runs a query for at most one row.
@@ -307,8 +317,9 @@ impl SqlRow {
     /// Reads a SHA-256.
     pub(super) fn hash(&self, column: usize) -> Result<crate::model::Sha256Hash> {
         let bytes = self.bytes(column)?;
-        let digest: [u8; 32] =
-            bytes.try_into().map_err(|wrong: Vec<u8>| impossible(column, &format!("{} bytes", wrong.len())))?;
+        let digest: [u8; 32] = bytes
+            .try_into()
+            .map_err(|wrong: Vec<u8>| impossible(column, &format!("{} bytes", wrong.len())))?;
         Ok(crate::model::Sha256Hash::from_bytes(digest))
     }
 
@@ -330,5 +341,8 @@ impl SqlRow {
 }
 
 fn impossible(column: usize, found: &str) -> Error {
-    Error::ImpossibleRow { place: "column by place in the SELECT list", found: format!("column {column}: {found}") }
+    Error::ImpossibleRow {
+        place: "column by place in the SELECT list",
+        found: format!("column {column}: {found}"),
+    }
 }

@@ -109,7 +109,10 @@ impl MetadataStore for SqlStore {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
             Database::MySql { pool } => {
-                migrations::migrator(true).run(pool).await.map_err(|error| Error::Database { source: error.into() })?;
+                migrations::migrator(true)
+                    .run(pool)
+                    .await
+                    .map_err(|error| Error::Database { source: error.into() })?;
             }
         }
         match self.pending_migrations().await?.as_slice() {

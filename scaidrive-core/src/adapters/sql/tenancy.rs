@@ -2,11 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::statement::{SqlRow, sql};
 use super::SqlRows;
-use crate::model::{
-    NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
-};
+use super::statement::{SqlRow, sql};
+use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
 use crate::ports::metadata::{ShareQuery, TenancyReads, TenancyWrites};
 
 const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at FROM tenants";
@@ -100,8 +98,11 @@ impl TenancyWrites for SqlRows<'_> {
 
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {
         let update = sql("UPDATE tenants SET name = ?, status = ?, settings = ? WHERE id = ?");
-        let update =
-            update.bind(tenant.name.as_str()).text(tenant.status).bind(json(&tenant.settings)?).text(tenant.id);
+        let update = update
+            .bind(tenant.name.as_str())
+            .text(tenant.status)
+            .bind(json(&tenant.settings)?)
+            .text(tenant.id);
         self.conn.execute(update).await.map(drop)
     }
 
@@ -151,8 +152,11 @@ impl TenancyWrites for SqlRows<'_> {
         let delete = sql("DELETE FROM favorites WHERE tenant_id = ? AND user_id = ? AND node_id = ?");
         self.conn.execute(delete.text(tenant).raw(user.as_str()).text(node)).await?;
         if on {
-            let insert = sql("INSERT INTO favorites (tenant_id, user_id, node_id, created_at) VALUES (?, ?, ?, ?)");
-            self.conn.execute(insert.text(tenant).raw(user.as_str()).text(node).bind(now.as_micros())).await?;
+            let insert =
+                sql("INSERT INTO favorites (tenant_id, user_id, node_id, created_at) VALUES (?, ?, ?, ?)");
+            self.conn
+                .execute(insert.text(tenant).raw(user.as_str()).text(node).bind(now.as_micros()))
+                .await?;
         }
         Ok(())
     }

@@ -1,4 +1,7 @@
 //! Queries of files and folders.
+//!
+//! Where a walk meets the table, `CROSS JOIN` keeps the walk outside: without statistics SQLite would rather
+//! look at the whole tenant and search the walk for each of its nodes.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +26,15 @@ const SUBTREE: &str = "WITH RECURSIVE sub (id, dead) AS ( \
      SELECT id, CASE WHEN live IS NULL THEN 1 ELSE 0 END FROM nodes WHERE tenant_id = ? AND parent_id = ? \
      UNION ALL \
      SELECT c.id, CASE WHEN sub.dead = 1 OR c.live IS NULL THEN 1 ELSE 0 END \
-     FROM sub JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) ";
+     FROM sub CROSS JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) ";
 
 pub(super) fn node(row: &SqlRow) -> Result<Node> {
     let id: NodeId = row.parse(0)?;
     let file = match id {
         NodeId::Folder(_) => None,
         NodeId::File(_) => Some(FileFacts {
-            mime_type: MimeType::parse(&row.string(13)?).map_err(|fault| unreadable("nodes.mime_type", &fault.message))?,
+            mime_type: MimeType::parse(&row.string(13)?)
+                .map_err(|fault| unreadable("nodes.mime_type", &fault.message))?,
             size: row.unsigned(12)?,
             checksum: row.hash(17)?,
             content: row.hash(16)?,
@@ -102,9 +106,9 @@ impl TreeReads for SqlRows<'_> {
             "WITH RECURSIVE up (id, parent_id, depth) AS ( \
              SELECT id, parent_id, 0 FROM nodes WHERE tenant_id = ? AND id = ? \
              UNION ALL \
-             SELECT p.id, p.parent_id, up.depth + 1 FROM up JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id \
+             SELECT p.id, p.parent_id, up.depth + 1 FROM up CROSS JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id \
              WHERE up.depth < 1000) \
-             SELECT {NODE} FROM up JOIN nodes n ON n.tenant_id = ? AND n.id = up.id ORDER BY up.depth"
+             SELECT {NODE} FROM up CROSS JOIN nodes n ON n.tenant_id = ? AND n.id = up.id ORDER BY up.depth"
         ));
         nodes(&self.conn.fetch(query.text(tenant).text(id).text(tenant).text(tenant)).await?)
     }
@@ -120,7 +124,12 @@ impl TreeReads for SqlRows<'_> {
         self.conn.fetch_one(query).await?.as_ref().map(node).transpose()
     }
 
-    async fn children_named(&mut self, tenant: TenantId, parent: ParentId, keys: &[NameKey]) -> Result<Vec<Node>> {
+    async fn children_named(
+        &mut self,
+        tenant: TenantId,
+        parent: ParentId,
+        keys: &[NameKey],
+    ) -> Result<Vec<Node>> {
         let mut found = Vec::new();
         for part in keys.chunks(ROWS_PER_STATEMENT) {
             let query = select("WHERE n.tenant_id = ? AND n.parent_id = ? AND n.live = 1 AND n.name_key IN ")
@@ -166,7 +175,7 @@ impl TreeReads for SqlRows<'_> {
         limit: u32,
     ) -> Result<Vec<Node>> {
         let query = sql(format!(
-            "{SUBTREE} SELECT {NODE} FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
+            "{SUBTREE} SELECT {NODE} FROM sub CROSS JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
              WHERE sub.dead = 0 AND sub.id > ? ORDER BY sub.id LIMIT ?"
         ));
         let query = query.text(tenant).text(root).text(tenant).text(tenant);
@@ -185,15 +194,15 @@ impl TreeReads for SqlRows<'_> {
         let sum = |what: &str| format!("CAST(COALESCE(SUM({what}), 0) AS {int})");
         let current = sql(format!(
             "{SUBTREE} SELECT n.owner_id, {}, {}, {}, {} \
-             FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id WHERE sub.dead <= ? GROUP BY n.owner_id",
+             FROM sub CROSS JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id WHERE sub.dead <= ? GROUP BY n.owner_id",
             sum("CASE WHEN sub.dead = 0 THEN n.size ELSE 0 END"),
             sum("CASE WHEN sub.dead = 0 THEN 0 ELSE n.size END"),
             sum("CASE WHEN sub.dead = 0 AND n.version IS NOT NULL THEN 1 ELSE 0 END"),
             sum("CASE WHEN sub.dead = 0 AND n.version IS NULL THEN 1 ELSE 0 END"),
         ));
         let old = sql(format!(
-            "{SUBTREE} SELECT n.owner_id, {} FROM sub JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
-             JOIN versions v ON v.tenant_id = n.tenant_id AND v.file_id = n.id AND v.number <> n.version \
+            "{SUBTREE} SELECT n.owner_id, {} FROM sub CROSS JOIN nodes n ON n.tenant_id = ? AND n.id = sub.id \
+             CROSS JOIN versions v ON v.tenant_id = n.tenant_id AND v.file_id = n.id AND v.number <> n.version \
              WHERE sub.dead <= ? GROUP BY n.owner_id",
             sum("v.size"),
         ));
@@ -233,7 +242,12 @@ impl TreeReads for SqlRows<'_> {
                 .bind(at.as_micros())
                 .text(id);
         }
-        nodes(&self.conn.fetch(query.push(" ORDER BY n.trashed_at DESC, n.id DESC LIMIT ?").bind(limit)).await?)
+        nodes(
+            &self
+                .conn
+                .fetch(query.push(" ORDER BY n.trashed_at DESC, n.id DESC LIMIT ?").bind(limit))
+                .await?,
+        )
     }
 
     async fn count_trash(&mut self, tenant: TenantId, share: ShareId, most: u64) -> Result<u64> {
@@ -244,12 +258,20 @@ impl TreeReads for SqlRows<'_> {
     }
 
     async fn recent(&mut self, tenant: TenantId, user: &UserId, limit: u32) -> Result<Vec<Node>> {
-        let query = select("WHERE n.tenant_id = ? AND n.modified_by = ? AND n.live = 1 AND n.version IS NOT NULL \
-             ORDER BY n.modified_at DESC LIMIT ?");
+        let query = select(
+            "WHERE n.tenant_id = ? AND n.modified_by = ? AND n.live = 1 AND n.version IS NOT NULL \
+             ORDER BY n.modified_at DESC LIMIT ?",
+        );
         nodes(&self.conn.fetch(query.text(tenant).raw(user.as_str()).bind(limit)).await?)
     }
 
-    async fn versions(&mut self, tenant: TenantId, file: FileId, limit: u32, offset: u32) -> Result<Vec<Version>> {
+    async fn versions(
+        &mut self,
+        tenant: TenantId,
+        file: FileId,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<Version>> {
         self.version_page(tenant, file, limit, offset).await
     }
 
@@ -282,9 +304,11 @@ impl TreeWrites for SqlRows<'_> {
 
     async fn insert_nodes(&mut self, nodes: &[Node]) -> Result<()> {
         for part in nodes.chunks(ROWS_PER_STATEMENT) {
-            let insert = sql("INSERT INTO nodes (tenant_id, id, share_id, parent_id, name, name_key, live, owner_id, \
+            let insert = sql(
+                "INSERT INTO nodes (tenant_id, id, share_id, parent_id, name, name_key, live, owner_id, \
                  created_by, created_at, modified_by, modified_at, inherit_acl, trashed_at, size, mime_type, \
-                 version_id, version, content_id, checksum) VALUES ")
+                 version_id, version, content_id, checksum) VALUES ",
+            )
             .push_groups(part.len(), 20);
             let insert = part.iter().fold(insert, bind_new);
             self.conn.execute(insert).await.map_err(|error| name_taken(error, part))?;
@@ -306,7 +330,11 @@ impl TreeWrites for SqlRows<'_> {
         let update = bind_facts(update, node).text(node.tenant).text(node.id);
         let matched =
             self.conn.execute(update).await.map_err(|error| name_taken(error, std::slice::from_ref(node)))?;
-        if matched == 1 { Ok(()) } else { Err(Error::internal(format!("{} vanished while it was changed", node.id))) }
+        if matched == 1 {
+            Ok(())
+        } else {
+            Err(Error::internal(format!("{} vanished while it was changed", node.id)))
+        }
     }
 
     async fn move_descendants(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()> {
@@ -315,7 +343,7 @@ impl TreeWrites for SqlRows<'_> {
              WITH RECURSIVE sub (id) AS ( \
              SELECT id FROM nodes WHERE tenant_id = ? AND parent_id = ? \
              UNION ALL \
-             SELECT c.id FROM sub JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) \
+             SELECT c.id FROM sub CROSS JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) \
              SELECT id FROM sub) below)");
         let update = update.text(to).text(tenant).text(tenant).text(root).text(tenant);
         self.conn.execute(update).await.map(drop)

@@ -31,12 +31,18 @@ impl SqlRows<'_> {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<Version>> {
-        let query = sql(VERSION).push(" WHERE tenant_id = ? AND file_id = ? ORDER BY number DESC LIMIT ? OFFSET ?");
+        let query =
+            sql(VERSION).push(" WHERE tenant_id = ? AND file_id = ? ORDER BY number DESC LIMIT ? OFFSET ?");
         let rows = self.conn.fetch(query.text(tenant).text(file).bind(limit).bind(offset)).await?;
         rows.iter().map(version).collect()
     }
 
-    pub(super) async fn version_row(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<Option<Version>> {
+    pub(super) async fn version_row(
+        &mut self,
+        tenant: TenantId,
+        file: FileId,
+        number: u32,
+    ) -> Result<Option<Version>> {
         let query = sql(VERSION).push(" WHERE tenant_id = ? AND file_id = ? AND number = ?");
         let row = self.conn.fetch_one(query.text(tenant).text(file).bind(number)).await?;
         row.as_ref().map(version).transpose()
@@ -44,9 +50,10 @@ impl SqlRows<'_> {
 
     pub(super) async fn add_versions(&mut self, tenant: TenantId, versions: &[Version]) -> Result<()> {
         for part in versions.chunks(ROWS_PER_STATEMENT) {
-            let mut insert = sql("INSERT INTO versions (tenant_id, file_id, number, id, content_id, size, checksum, \
+            let mut insert =
+                sql("INSERT INTO versions (tenant_id, file_id, number, id, content_id, size, checksum, \
                  created_by, created_at, comment) VALUES ")
-            .push_groups(part.len(), 10);
+                .push_groups(part.len(), 10);
             for version in part {
                 insert = insert
                     .text(tenant)
@@ -66,7 +73,12 @@ impl SqlRows<'_> {
     }
 
     /// Removing what may be the last reference touches the content, so that nobody collects it under a reader.
-    pub(super) async fn drop_versions(&mut self, tenant: TenantId, files: &[FileId], now: Timestamp) -> Result<()> {
+    pub(super) async fn drop_versions(
+        &mut self,
+        tenant: TenantId,
+        files: &[FileId],
+        now: Timestamp,
+    ) -> Result<()> {
         for part in files.chunks(ROWS_PER_STATEMENT) {
             let ids = || part.iter().map(ToString::to_string);
             let touch = sql("UPDATE contents SET used_at = ? WHERE tenant_id = ? AND used_at < ? AND id IN \
@@ -85,7 +97,11 @@ impl SqlRows<'_> {
         Ok(())
     }
 
-    pub(super) async fn sum_versions(&mut self, tenant: TenantId, files: &[FileId]) -> Result<Vec<(FileId, i64)>> {
+    pub(super) async fn sum_versions(
+        &mut self,
+        tenant: TenantId,
+        files: &[FileId],
+    ) -> Result<Vec<(FileId, i64)>> {
         let int = self.dialect().integer();
         let mut sums = Vec::with_capacity(files.len());
         for part in files.chunks(ROWS_PER_STATEMENT) {
@@ -111,7 +127,7 @@ impl SqlRows<'_> {
             "WITH RECURSIVE dead (id) AS ( \
              SELECT id FROM nodes WHERE tenant_id = ? AND trashed_at IS NOT NULL \
              UNION \
-             SELECT c.id FROM dead JOIN nodes c ON c.tenant_id = ? AND c.parent_id = dead.id) \
+             SELECT c.id FROM dead CROSS JOIN nodes c ON c.tenant_id = ? AND c.parent_id = dead.id) \
              SELECT n.share_id, n.owner_id, \
              CAST(COALESCE(SUM(CASE WHEN d.id IS NULL THEN n.size ELSE 0 END), 0) AS {int}), \
              CAST(COALESCE(SUM(CASE WHEN d.id IS NULL THEN 0 ELSE n.size END), 0) AS {int}), \

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::{
-    AuditCategory, AuditEventId, JobId, LoggedChange, ResourceKind, Result, Severity, TenantId,
-    Timestamp, Usage, UsageDelta, UsageTarget, UserId,
+    AuditCategory, AuditEventId, JobId, LoggedChange, ResourceKind, Result, Severity, TenantId, Timestamp,
+    Usage, UsageDelta, UsageTarget, UserId,
 };
 
 /// An audit event as it is stored.
@@ -91,8 +91,12 @@ pub trait LedgerWrites: Send {
     /// Adds to counters and to the tenant's position, in one statement; returns the new position.
     ///
     /// Called last in a mutation: these are the hottest rows, held for the commit alone.
-    async fn advance(&mut self, tenant: TenantId, usage: &[(UsageTarget, UsageDelta)], positions: u32)
-    -> Result<i64>;
+    async fn advance(
+        &mut self,
+        tenant: TenantId,
+        usage: &[(UsageTarget, UsageDelta)],
+        positions: u32,
+    ) -> Result<i64>;
     /// Appends rows whose positions were just handed out.
     async fn append_changes(&mut self, changes: &[LoggedChange]) -> Result<()>;
     /// Appends audit events.
@@ -116,7 +120,8 @@ pub trait JobWrites: Send {
     /// Inserts a job unless one with its key is waiting.
     async fn insert_job(&mut self, job: &JobRow, now: Timestamp) -> Result<()>;
     /// Claims a job until `until` by compare-and-set; tells whether it is ours.
-    async fn claim_job(&mut self, id: JobId, attempts: u32, now: Timestamp, until: Timestamp) -> Result<bool>;
+    async fn claim_job(&mut self, id: JobId, attempts: u32, now: Timestamp, until: Timestamp)
+    -> Result<bool>;
     /// Ends a job: its row goes, or its next run is set where it repeats.
     async fn finish_job(&mut self, job: &JobRow, now: Timestamp) -> Result<()>;
     /// Gives a failed job back until `run_at`; after too many attempts it is kept as dead.

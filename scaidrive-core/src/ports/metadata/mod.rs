@@ -22,14 +22,23 @@ pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 use crate::model::{Result, Timestamp};
 
 /// Everything that can be read.
-pub trait Reads: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send {}
+pub trait Reads:
+    TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send
+{
+}
 
 impl<T: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send> Reads for T {}
 
 /// Everything that can be read and written inside a transaction.
-pub trait Writes: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites {}
+pub trait Writes:
+    Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites
+{
+}
 
-impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites> Writes for T {}
+impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites> Writes
+    for T
+{
+}
 
 /// How a transaction that met no error ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

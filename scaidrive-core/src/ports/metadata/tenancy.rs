@@ -71,6 +71,12 @@ pub trait TenancyWrites: Send {
     /// Writes the share row: whatever moves, trashes, restores or purges a folder holds it alone.
     async fn lock_tree(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>>;
     /// Marks or unmarks a favourite.
-    async fn set_favorite(&mut self, tenant: TenantId, user: &UserId, node: NodeId, on: bool, now: Timestamp)
-    -> Result<()>;
+    async fn set_favorite(
+        &mut self,
+        tenant: TenantId,
+        user: &UserId,
+        node: NodeId,
+        on: bool,
+        now: Timestamp,
+    ) -> Result<()>;
 }

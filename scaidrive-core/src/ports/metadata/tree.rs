@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::model::{
-    FileId, NameKey, Node, NodeId, ParentId, Result, ShareId, TenantId, Timestamp, Usage, UserId, Version, text_enum,
+    FileId, NameKey, Node, NodeId, ParentId, Result, ShareId, TenantId, Timestamp, Usage, UserId, Version,
+    text_enum,
 };
 
 text_enum! {
@@ -54,7 +55,12 @@ pub trait TreeReads: Send {
     /// Returns the child of that name that is not in the trash itself.
     async fn child(&mut self, tenant: TenantId, parent: ParentId, key: &NameKey) -> Result<Option<Node>>;
     /// Returns those children, of many names in one place, that are not in the trash themselves.
-    async fn children_named(&mut self, tenant: TenantId, parent: ParentId, keys: &[NameKey]) -> Result<Vec<Node>>;
+    async fn children_named(
+        &mut self,
+        tenant: TenantId,
+        parent: ParentId,
+        keys: &[NameKey],
+    ) -> Result<Vec<Node>>;
     /// Returns a page of children.
     async fn children(&mut self, tenant: TenantId, query: &ChildQuery) -> Result<Vec<Node>>;
     /// Counts children up to `most`.
@@ -66,12 +72,21 @@ pub trait TreeReads: Send {
         most: u64,
     ) -> Result<u64>;
     /// Returns all nodes below a folder or root that are not in the trash, by id, after `after`, at most `limit`.
-    async fn descendants(&mut self, tenant: TenantId, root: ParentId, after: Option<NodeId>, limit: u32)
-    -> Result<Vec<Node>>;
+    async fn descendants(
+        &mut self,
+        tenant: TenantId,
+        root: ParentId,
+        after: Option<NodeId>,
+        limit: u32,
+    ) -> Result<Vec<Node>>;
     /// Sums what the nodes below a folder cost, by owner, their old versions included; branches that are in the
     /// trash themselves only if asked for.
-    async fn subtree_usage(&mut self, tenant: TenantId, root: ParentId, with_trash: bool)
-    -> Result<Vec<(UserId, Usage)>>;
+    async fn subtree_usage(
+        &mut self,
+        tenant: TenantId,
+        root: ParentId,
+        with_trash: bool,
+    ) -> Result<Vec<(UserId, Usage)>>;
     /// Returns the trash of a share, newest first, after a (time, id).
     async fn trash(
         &mut self,
@@ -85,7 +100,13 @@ pub trait TreeReads: Send {
     /// Returns the files a user changed last, newest first, not in the trash themselves.
     async fn recent(&mut self, tenant: TenantId, user: &UserId, limit: u32) -> Result<Vec<Node>>;
     /// Returns a file's versions, newest first.
-    async fn versions(&mut self, tenant: TenantId, file: FileId, limit: u32, offset: u32) -> Result<Vec<Version>>;
+    async fn versions(
+        &mut self,
+        tenant: TenantId,
+        file: FileId,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<Version>>;
     /// Counts a file's versions.
     async fn count_versions(&mut self, tenant: TenantId, file: FileId) -> Result<u64>;
     /// Returns one version of a file.

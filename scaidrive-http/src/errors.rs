@@ -1,0 +1,258 @@
+//! Failures on the wire: the one place that turns an error of the core into a status and a body.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use scaidrive_core::model::{Error, FieldError};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::reply::{self, Body};
+
+/// A field of a request that does not hold what it must, as the wire says it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// What kind of fault it is, for programs.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where it is: `body` or `query`, then the way to the field.
+    pub loc: Vec<String>,
+    /// What is wrong, for people.
+    pub msg: String,
+    /// What was given.
+    pub input: Value,
+}
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Value,
+    faults: Vec<Fault>,
+    retry_after: Option<Duration>,
+    header: Option<(HeaderName, HeaderValue)>,
+    /// What the log needs to know and the caller must not.
+    cause: Option<Error>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            details: json!({}),
+            faults: Vec::new(),
+            retry_after: None,
+            header: None,
+            cause: None,
+        }
+    }
+
+    /// Returns the failure of a request that cannot be read: path, header, syntax, form.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// Returns the failure of a path that is not known.
+    pub fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "No such path")
+    }
+
+    /// Returns the failure of a known path with another method; the contract has no code of its own for it.
+    pub fn method_not_allowed(allowed: &str) -> Self {
+        let allow = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value));
+        let message = format!("This path takes {allowed}");
+        Self { header: allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message) }
+    }
+
+    /// Returns the failure of a head that is too large.
+    pub fn headers_too_large(limit: usize) -> Self {
+        let message = format!("The header fields are larger than {limit} bytes");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST", message)
+    }
+
+    /// Returns the failure of fields that do not hold what they must.
+    pub fn invalid(faults: Vec<Fault>) -> Self {
+        let message = faults.iter().fold(String::new(), |mut all, fault| {
+            let gap = if all.is_empty() { "" } else { "; " };
+            let name = fault.loc.last().map_or("", String::as_str);
+            // Writing to a string cannot fail.
+            drop(write!(all, "{gap}{name}: {}", fault.msg));
+            all
+        });
+        Self { faults, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", message) }
+    }
+
+    /// Returns the failure of a query parameter.
+    pub fn query(name: &str, message: impl Into<String>, input: &str) -> Self {
+        Self::invalid(vec![Fault {
+            kind: "value_error",
+            loc: vec!["query".to_owned(), name.to_owned()],
+            msg: message.into(),
+            input: json!(input),
+        }])
+    }
+
+    /// Returns the failure of parameters that must be there; `place` is `body` or `query`.
+    pub fn missing(place: &str, names: &[&str]) -> Self {
+        let fault = |name: &&str| Fault {
+            kind: "missing",
+            loc: vec![place.to_owned(), (*name).to_owned()],
+            msg: "Field required".to_owned(),
+            input: Value::Null,
+        };
+        Self::invalid(names.iter().map(fault).collect())
+    }
+
+    /// Returns the failure of a range outside a content of `size` bytes.
+    pub fn range_not_satisfiable(size: u64) -> Self {
+        let error = Self::from(Error::RangeNotSatisfiable { size });
+        let range = HeaderValue::from_str(&format!("bytes */{size}")).ok();
+        Self { header: range.map(|value| (hyper::header::CONTENT_RANGE, value)), ..error }
+    }
+
+    /// Returns the status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Moves faults that the core cannot place to where the request carried them.
+    #[must_use]
+    pub fn in_query(mut self) -> Self {
+        for fault in &mut self.faults {
+            if let Some(place) = fault.loc.first_mut() {
+                "query".clone_into(place);
+            }
+        }
+        self
+    }
+
+    /// Logs what is our fault, with every cause down to the root.
+    pub fn log(&self) {
+        let Some(error) = &self.cause else { return };
+        let mut causes = format!("{error:?}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            drop(write!(causes, ": {cause}"));
+            source = cause.source();
+        }
+        tracing::error!(error = %causes, "a request failed, and it is our fault");
+    }
+
+    /// Returns the answer, in the body that both generations of clients read.
+    pub fn render(self, request_id: &str) -> Response<Body> {
+        let detail = if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) };
+        let mut error = json!({ "code": self.code, "message": self.message, "details": self.details });
+        if let Some(wait) = self.retry_after {
+            error["retry_after"] = json!(seconds(wait));
+        }
+        let body = json!({
+            "status": "error", "detail": detail, "error": error, "meta": { "request_id": request_id },
+        });
+        let mut response = reply::json_value(self.status, &body);
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        }
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+/// Returns whole seconds, never none: a client that waits 0 s comes back at once.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs_f64().ceil().max(1.0) as u64
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::BadStream { .. } => StatusCode::BAD_REQUEST,
+        Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+        Error::PermissionDenied { .. }
+        | Error::OwnerOnly { .. }
+        | Error::Suspended
+        | Error::ScopeInsufficient { .. } => StatusCode::FORBIDDEN,
+        Error::NotFound => StatusCode::NOT_FOUND,
+        Error::NameConflict { .. } | Error::AlreadyExists { .. } | Error::Cycle | Error::VersionConflict { .. } => {
+            StatusCode::CONFLICT
+        }
+        Error::Gone { .. } => StatusCode::GONE,
+        Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        Error::Invalid { .. } | Error::ChecksumMismatch { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Unavailable { .. } | Error::TouchExpired => StatusCode::SERVICE_UNAVAILABLE,
+        Error::QuotaExceeded { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The core knows the field, not where the request carried it: the body, unless [`Failure::in_query`] says so.
+fn fault(field: FieldError) -> Fault {
+    Fault {
+        kind: "value_error",
+        loc: vec!["body".to_owned(), field.field],
+        msg: field.message,
+        input: field.input,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (status, code) = (status(&error), error.code());
+        let mut failure = Self::new(status, code, error.to_string());
+        match error {
+            Error::Invalid { fields } => return Self::invalid(fields.into_iter().map(fault).collect()),
+            Error::QuotaExceeded { level } => failure.details = json!({ "level": level }),
+            Error::TooLarge { limit } => failure.details = json!({ "limit_bytes": limit }),
+            Error::Unavailable { retry_after, .. } => failure.retry_after = Some(retry_after),
+            Error::TouchExpired => failure.retry_after = Some(Duration::from_secs(1)),
+            Error::Unauthenticated { missing, .. } => {
+                let challenge = if missing { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+                failure.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
+            }
+            error if error.is_internal() => {
+                "Internal error".clone_into(&mut failure.message);
+                failure.cause = Some(error);
+            }
+            _ => {}
+        }
+        failure
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(field: FieldError) -> Self {
+        Self::invalid(vec![fault(field)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_faults_say_no_more_than_that_they_are_ours() {
+        let source = Box::new(std::io::Error::other("SELECT secret FROM /var/lib"));
+        for error in [Error::Storage { source }, Error::internal("secret"), Error::Corrupt { what: "secret".to_owned() }] {
+            let failure = Failure::from(error);
+            assert_eq!((failure.status, failure.code), (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"));
+            assert_eq!(failure.message, "Internal error");
+            assert!(failure.cause.is_some());
+        }
+    }
+
+    #[test]
+    fn waiting_is_told_in_whole_seconds() {
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_millis(1001)), 2);
+    }
+}

@@ -1,0 +1,2 @@
+//! Serves ScaiDrive over HTTP.
+fn main() {}

@@ -1,0 +1,90 @@
+//! Query parameters, read into what they must be; unknown ones are ignored.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::errors::Failure;
+
+/// The page size of lists, and how much of it may be asked for.
+const PAGE: (u32, RangeInclusive<u32>) = (50, 1..=100);
+
+/// The parameters of a request.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the text after the question mark.
+    pub fn parse(text: Option<&str>) -> Self {
+        Self(form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    /// Returns a parameter; an empty one counts as none.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Returns a parameter that must be there.
+    pub fn required(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name).ok_or_else(|| Failure::missing("query", &[name]))
+    }
+
+    /// Returns a number, if there is one.
+    pub fn number(&self, name: &str, allowed: RangeInclusive<u32>) -> Result<Option<u32>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            _ => {
+                let message = format!("must be a number from {} to {}", allowed.start(), allowed.end());
+                Err(Failure::query(name, message, text))
+            }
+        }
+    }
+
+    /// Returns a yes or no; no where it is not given.
+    pub fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.text(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(other) => Err(Failure::query(name, "must be true or false", other)),
+        }
+    }
+
+    /// Returns one of a closed set of words.
+    pub fn word<T: FromStr>(&self, name: &str, words: &str) -> Result<Option<T>, Failure> {
+        let parse = |text: &str| text.parse().map_err(|_| Failure::query(name, format!("must be one of {words}"), text));
+        self.text(name).map(parse).transpose()
+    }
+
+    /// Returns `limit`.
+    pub fn limit(&self) -> Result<u32, Failure> {
+        Ok(self.number("limit", PAGE.1)?.unwrap_or(PAGE.0))
+    }
+
+    /// Returns `offset`.
+    pub fn offset(&self) -> Result<u32, Failure> {
+        Ok(self.number("offset", 0..=u32::MAX)?.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_stay_in_their_bounds() {
+        for (text, limit) in [("", 50), ("limit=", 50), ("limit=1", 1), ("limit=100&x=y", 100)] {
+            assert_eq!(Query::parse(Some(text)).limit().unwrap(), limit);
+        }
+        for wrong in ["limit=0", "limit=101", "limit=-1", "limit=a", "limit=99999999999", "limit=%00"] {
+            assert!(Query::parse(Some(wrong)).limit().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn flags_and_words_refuse_anything_else() {
+        assert!(Query::parse(Some("permanent=true")).flag("permanent").unwrap());
+        assert!(!Query::parse(None).flag("permanent").unwrap());
+        assert!(Query::parse(Some("permanent=maybe")).flag("permanent").is_err());
+        assert!(Query::parse(Some("n=x")).word::<u8>("n", "numbers").is_err());
+    }
+}
