@@ -12,7 +12,7 @@ use scaidrive_core::services::files::IfMatch;
 
 /// What tells one state of a thing from another.
 #[derive(Clone, Debug)]
-pub struct Validators {
+pub(crate) struct Validators {
     /// The strong entity tag without its quotes.
     tag: String,
     /// The change, in whole seconds: HTTP knows no finer time.
@@ -21,7 +21,7 @@ pub struct Validators {
 
 /// What the conditions of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Answer.
     Answer,
     /// The client has it.
@@ -32,12 +32,12 @@ pub enum Verdict {
 
 impl Validators {
     /// Returns the validators of a content: its checksum is its tag.
-    pub fn of_content(checksum: Sha256Hash, modified: Timestamp) -> Self {
+    pub(crate) fn of_content(checksum: Sha256Hash, modified: Timestamp) -> Self {
         Self::new(checksum.to_string(), modified)
     }
 
     /// Returns the validators of metadata: a tag over the very body, so that a rename changes it.
-    pub fn of_body(body: &[u8], modified: Timestamp) -> Self {
+    pub(crate) fn of_body(body: &[u8], modified: Timestamp) -> Self {
         Self::new(Sha256Hash::of(body).to_string()[..32].to_owned(), modified)
     }
 
@@ -47,7 +47,7 @@ impl Validators {
     }
 
     /// Tells the client, who may keep what it got but must ask before using it again.
-    pub fn write(&self, headers: &mut HeaderMap) {
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let date = httpdate::fmt_http_date(self.modified);
         for (name, text) in [(ETAG, format!("\"{}\"", self.tag)), (LAST_MODIFIED, date)] {
             headers.extend(HeaderValue::from_str(&text).ok().map(|value| (name, value)));
@@ -56,7 +56,7 @@ impl Validators {
     }
 
     /// Judges the conditions of a GET or HEAD in the order of RFC 9110 §13.2.2.
-    pub fn judge(&self, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
         match tags(headers, &IF_MATCH) {
             Some(wanted) if !self.matches(&wanted) => return Verdict::Failed,
             None if date(headers, &IF_UNMODIFIED_SINCE).is_some_and(|limit| self.modified > limit) => {
@@ -65,14 +65,16 @@ impl Validators {
             _ => {}
         }
         let known = match tags(headers, &IF_NONE_MATCH) {
-            Some(held) => held.iter().any(|tag| tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == self.tag),
+            Some(held) => held
+                .iter()
+                .any(|tag| tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == self.tag),
             None => date(headers, &IF_MODIFIED_SINCE).is_some_and(|since| self.modified <= since),
         };
         if known { Verdict::NotModified } else { Verdict::Answer }
     }
 
     /// Tells whether a range may be answered: the part the client has is of this very state.
-    pub fn range_applies(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn range_applies(&self, headers: &HeaderMap) -> bool {
         let Some(condition) = text(headers, &IF_RANGE) else { return true };
         match httpdate::parse_http_date(condition) {
             Ok(date) => date == self.modified,
@@ -81,13 +83,14 @@ impl Validators {
         }
     }
 
-    fn matches(&self, wanted: &[String]) -> bool {
+    /// Tells whether one of the tags names this very state.
+    pub(crate) fn matches(&self, wanted: &[String]) -> bool {
         wanted.iter().any(|tag| tag == "*" || *tag == self.tag)
     }
 }
 
 /// Returns what a write insists on: content tags or version ids, quoted or not.
-pub fn if_match(headers: &HeaderMap) -> IfMatch {
+pub(crate) fn if_match(headers: &HeaderMap) -> IfMatch {
     IfMatch(tags(headers, &IF_MATCH))
 }
 
@@ -121,7 +124,8 @@ mod tests {
     }
 
     fn judge(lines: &[(HeaderName, &'static str)]) -> Verdict {
-        validators().judge(&lines.iter().map(|(name, text)| (name.clone(), HeaderValue::from_static(text))).collect())
+        validators()
+            .judge(&lines.iter().map(|(name, text)| (name.clone(), HeaderValue::from_static(text))).collect())
     }
 
     const AT: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
@@ -129,9 +133,12 @@ mod tests {
 
     #[test]
     fn what_the_client_has_is_not_sent_again() {
-        for (name, text) in
-            [(IF_NONE_MATCH, "\"abc\""), (IF_NONE_MATCH, "\"x\", W/\"abc\""), (IF_NONE_MATCH, "*"), (IF_MODIFIED_SINCE, AT)]
-        {
+        for (name, text) in [
+            (IF_NONE_MATCH, "\"abc\""),
+            (IF_NONE_MATCH, "\"x\", W/\"abc\""),
+            (IF_NONE_MATCH, "*"),
+            (IF_MODIFIED_SINCE, AT),
+        ] {
             assert_eq!(judge(&[(name, text)]), Verdict::NotModified, "{text}");
         }
         assert_eq!(judge(&[(IF_MODIFIED_SINCE, BEFORE)]), Verdict::Answer);
@@ -150,7 +157,9 @@ mod tests {
 
     #[test]
     fn a_range_goes_on_only_with_the_same_state() {
-        let applies = |text| validators().range_applies(&HeaderMap::from_iter([(IF_RANGE, HeaderValue::from_static(text))]));
+        let applies = |text| {
+            validators().range_applies(&HeaderMap::from_iter([(IF_RANGE, HeaderValue::from_static(text))]))
+        };
         assert!(applies("\"abc\"") && applies(AT));
         assert!(!applies("W/\"abc\"") && !applies("\"x\"") && !applies(BEFORE) && !applies("abc"));
     }

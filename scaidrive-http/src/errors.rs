@@ -14,21 +14,21 @@ use crate::reply::{self, Body};
 
 /// A field of a request that does not hold what it must, as the wire says it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// What kind of fault it is, for programs.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Where it is: `body` or `query`, then the way to the field.
-    pub loc: Vec<String>,
+    pub(crate) loc: Vec<String>,
     /// What is wrong, for people.
-    pub msg: String,
+    pub(crate) msg: String,
     /// What was given.
-    pub input: Value,
+    pub(crate) input: Value,
 }
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -55,42 +55,48 @@ impl Failure {
     }
 
     /// Returns the failure of a request that cannot be read: path, header, syntax, form.
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
     /// Returns the failure of a path that is not known.
-    pub fn no_such_path() -> Self {
+    pub(crate) fn no_such_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "No such path")
     }
 
     /// Returns the failure of a known path with another method; the contract has no code of its own for it.
-    pub fn method_not_allowed(allowed: &str) -> Self {
+    pub(crate) fn method_not_allowed(allowed: &str) -> Self {
         let allow = HeaderValue::from_str(allowed).ok().map(|value| (ALLOW, value));
         let message = format!("This path takes {allowed}");
         Self { header: allow, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message) }
     }
 
     /// Returns the failure of a head that is too large.
-    pub fn headers_too_large(limit: usize) -> Self {
+    pub(crate) fn headers_too_large(limit: usize) -> Self {
         let message = format!("The header fields are larger than {limit} bytes");
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST", message)
     }
 
+    /// Returns the failure of a path and query that are too long.
+    pub(crate) fn uri_too_long(limit: usize) -> Self {
+        let message = format!("The path and query are longer than {limit} bytes");
+        Self::new(StatusCode::URI_TOO_LONG, "BAD_REQUEST", message)
+    }
+
     /// Returns the failure of fields that do not hold what they must.
-    pub fn invalid(faults: Vec<Fault>) -> Self {
+    pub(crate) fn invalid(faults: Vec<Fault>) -> Self {
         let message = faults.iter().fold(String::new(), |mut all, fault| {
             let gap = if all.is_empty() { "" } else { "; " };
             let name = fault.loc.last().map_or("", String::as_str);
             // Writing to a string cannot fail.
-            drop(write!(all, "{gap}{name}: {}", fault.msg));
+            let _ = write!(all, "{gap}{name}: {}", fault.msg);
             all
         });
         Self { faults, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "VALIDATION_FAILED", message) }
     }
 
     /// Returns the failure of a query parameter.
-    pub fn query(name: &str, message: impl Into<String>, input: &str) -> Self {
+    pub(crate) fn query(name: &str, message: impl Into<String>, input: &str) -> Self {
         Self::invalid(vec![Fault {
             kind: "value_error",
             loc: vec!["query".to_owned(), name.to_owned()],
@@ -100,7 +106,7 @@ impl Failure {
     }
 
     /// Returns the failure of parameters that must be there; `place` is `body` or `query`.
-    pub fn missing(place: &str, names: &[&str]) -> Self {
+    pub(crate) fn missing(place: &str, names: &[&str]) -> Self {
         let fault = |name: &&str| Fault {
             kind: "missing",
             loc: vec![place.to_owned(), (*name).to_owned()],
@@ -111,20 +117,20 @@ impl Failure {
     }
 
     /// Returns the failure of a range outside a content of `size` bytes.
-    pub fn range_not_satisfiable(size: u64) -> Self {
+    pub(crate) fn range_not_satisfiable(size: u64) -> Self {
         let error = Self::from(Error::RangeNotSatisfiable { size });
         let range = HeaderValue::from_str(&format!("bytes */{size}")).ok();
         Self { header: range.map(|value| (hyper::header::CONTENT_RANGE, value)), ..error }
     }
 
-    /// Returns the status.
-    pub const fn status(&self) -> StatusCode {
-        self.status
+    /// Returns what is told to people: a text, or every fault found.
+    pub(crate) fn detail(&self) -> Value {
+        if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) }
     }
 
     /// Moves faults that the core cannot place to where the request carried them.
     #[must_use]
-    pub fn in_query(mut self) -> Self {
+    pub(crate) fn in_query(mut self) -> Self {
         for fault in &mut self.faults {
             if let Some(place) = fault.loc.first_mut() {
                 "query".clone_into(place);
@@ -134,20 +140,20 @@ impl Failure {
     }
 
     /// Logs what is our fault, with every cause down to the root.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         let Some(error) = &self.cause else { return };
         let mut causes = format!("{error:?}");
         let mut source = error.source();
         while let Some(cause) = source {
-            drop(write!(causes, ": {cause}"));
+            let _ = write!(causes, ": {cause}");
             source = cause.source();
         }
         tracing::error!(error = %causes, "a request failed, and it is our fault");
     }
 
     /// Returns the answer, in the body that both generations of clients read.
-    pub fn render(self, request_id: &str) -> Response<Body> {
-        let detail = if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) };
+    pub(crate) fn render(self, request_id: &str) -> Response<Body> {
+        let detail = self.detail();
         let mut error = json!({ "code": self.code, "message": self.message, "details": self.details });
         if let Some(wait) = self.retry_after {
             error["retry_after"] = json!(seconds(wait));
@@ -181,9 +187,10 @@ fn status(error: &Error) -> StatusCode {
         | Error::Suspended
         | Error::ScopeInsufficient { .. } => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
-        Error::NameConflict { .. } | Error::AlreadyExists { .. } | Error::Cycle | Error::VersionConflict { .. } => {
-            StatusCode::CONFLICT
-        }
+        Error::NameConflict { .. }
+        | Error::AlreadyExists { .. }
+        | Error::Cycle
+        | Error::VersionConflict { .. } => StatusCode::CONFLICT,
         Error::Gone { .. } => StatusCode::GONE,
         Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -242,7 +249,11 @@ mod tests {
     #[test]
     fn our_faults_say_no_more_than_that_they_are_ours() {
         let source = Box::new(std::io::Error::other("SELECT secret FROM /var/lib"));
-        for error in [Error::Storage { source }, Error::internal("secret"), Error::Corrupt { what: "secret".to_owned() }] {
+        for error in [
+            Error::Storage { source },
+            Error::internal("secret"),
+            Error::Corrupt { what: "secret".to_owned() },
+        ] {
             let failure = Failure::from(error);
             assert_eq!((failure.status, failure.code), (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"));
             assert_eq!(failure.message, "Internal error");

@@ -1,1 +1,21 @@
-//! Serves the core over HTTP.
+//! Serves the core over HTTP: hyper below, a route table as data, handlers that parse, call one service and reply.
+//!
+//! Start reading at [`routes`], go on in the handler named after the area. No rule of the product lives here.
+
+mod app;
+mod body;
+mod conditional;
+mod dispatch;
+mod errors;
+mod handlers;
+mod health;
+mod metrics;
+mod openapi;
+mod query;
+mod reply;
+mod request;
+pub mod roles;
+mod routes;
+mod server;
+mod socket;
+mod upload;

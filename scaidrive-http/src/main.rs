@@ -1,2 +1,91 @@
-//! Serves ScaiDrive over HTTP.
-fn main() {}
+//! The server's program: reads the command line and the environment, and plays a role.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+use scaidrive_core::config::{Config, LogFormat, VARIABLES};
+use scaidrive_core::model::Error;
+use scaidrive_http::roles::{self, Role};
+use tracing_subscriber::EnvFilter;
+
+/// Exit code for a configuration that does not hold.
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let Some((role, flags)) = matches.subcommand() else { return ExitCode::from(MISCONFIGURED) };
+    match play(role_of(role), flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::from(if matches!(error, Error::Config { .. }) { MISCONFIGURED } else { 1 })
+        }
+    }
+}
+
+fn play(role: Role, flags: &ArgMatches) -> Result<(), Error> {
+    let config = Config::from_lookup(|name| flags.get_one::<String>(name).cloned())?;
+    log_as(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal(format!("no runtime: {error}")))?;
+    runtime.block_on(roles::run(role, config))
+}
+
+/// Every variable of the configuration is a flag of every role: `SCAIDRIVE_DATA_DIR` is `--data-dir`.
+fn command() -> Command {
+    let flags: Vec<Arg> = VARIABLES
+        .iter()
+        .map(|variable| {
+            let flag = variable.name.trim_start_matches("SCAIDRIVE_").to_lowercase().replace('_', "-");
+            let help = if variable.default.is_empty() {
+                variable.help.to_owned()
+            } else {
+                format!("{} [default: {}]", variable.help, variable.default)
+            };
+            Arg::new(variable.name)
+                .long(flag)
+                .env(variable.name)
+                .hide_env_values(true)
+                .value_name("VALUE")
+                .help(help)
+        })
+        .collect();
+    let role = |name: &'static str, about: &'static str| Command::new(name).about(about).args(flags.clone());
+    Command::new("scaidrive-server")
+        .about("Enterprise file sync and share: the server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands([
+            role("serve", "Brings the schema up to date, then serves the API and runs jobs in one process"),
+            role("api", "Serves the API"),
+            role("worker", "Runs jobs"),
+            role("migrate", "Brings the schema up to date, then ends"),
+        ])
+}
+
+fn role_of(name: &str) -> Role {
+    match name {
+        "api" => Role::Api,
+        "worker" => Role::Worker,
+        "migrate" => Role::Migrate,
+        _ => Role::Serve,
+    }
+}
+
+fn log_as(config: &Config) {
+    let filter = EnvFilter::new(format!("{},hyper=warn,sqlx=warn", config.log_level));
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match config.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => lines.init(),
+    }
+}

@@ -10,26 +10,30 @@ const PAGE: (u32, RangeInclusive<u32>) = (50, 1..=100);
 
 /// The parameters of a request.
 #[derive(Debug, Default)]
-pub struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads the text after the question mark.
-    pub fn parse(text: Option<&str>) -> Self {
+    pub(crate) fn parse(text: Option<&str>) -> Self {
         Self(form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
     /// Returns a parameter; an empty one counts as none.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns a parameter that must be there.
-    pub fn required(&self, name: &str) -> Result<&str, Failure> {
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Failure> {
         self.text(name).ok_or_else(|| Failure::missing("query", &[name]))
     }
 
     /// Returns a number, if there is one.
-    pub fn number(&self, name: &str, allowed: RangeInclusive<u32>) -> Result<Option<u32>, Failure> {
+    pub(crate) fn number(&self, name: &str, allowed: RangeInclusive<u32>) -> Result<Option<u32>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
             Ok(number) if allowed.contains(&number) => Ok(Some(number)),
@@ -41,7 +45,7 @@ impl Query {
     }
 
     /// Returns a yes or no; no where it is not given.
-    pub fn flag(&self, name: &str) -> Result<bool, Failure> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
         match self.text(name) {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
@@ -50,18 +54,20 @@ impl Query {
     }
 
     /// Returns one of a closed set of words.
-    pub fn word<T: FromStr>(&self, name: &str, words: &str) -> Result<Option<T>, Failure> {
-        let parse = |text: &str| text.parse().map_err(|_| Failure::query(name, format!("must be one of {words}"), text));
+    pub(crate) fn word<T: FromStr>(&self, name: &str, words: &str) -> Result<Option<T>, Failure> {
+        let parse = |text: &str| {
+            text.parse().map_err(|_| Failure::query(name, format!("must be one of {words}"), text))
+        };
         self.text(name).map(parse).transpose()
     }
 
     /// Returns `limit`.
-    pub fn limit(&self) -> Result<u32, Failure> {
+    pub(crate) fn limit(&self) -> Result<u32, Failure> {
         Ok(self.number("limit", PAGE.1)?.unwrap_or(PAGE.0))
     }
 
     /// Returns `offset`.
-    pub fn offset(&self) -> Result<u32, Failure> {
+    pub(crate) fn offset(&self) -> Result<u32, Failure> {
         Ok(self.number("offset", 0..=u32::MAX)?.unwrap_or(0))
     }
 }

@@ -91,7 +91,7 @@ async fn resume(drive: &Drive, tenant: TenantId, plan: Plan, done: &mut Collecte
                         u64::from(row.size),
                         done,
                     )
-                    .await?
+                    .await?;
                 }
                 None => done.freed_rows += u64::from(free(drive, tenant, row.hash, rested).await?),
             }

@@ -10,6 +10,7 @@ pub mod copies;
 pub mod feed;
 pub mod files;
 pub mod folders;
+pub mod foreign;
 pub mod fsck;
 pub mod identity;
 pub mod ingest;

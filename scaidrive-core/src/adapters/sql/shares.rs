@@ -74,7 +74,7 @@ impl SqlRows<'_> {
         let query = sql("SELECT target, file_bytes + version_bytes + trash_bytes FROM counters \
              WHERE tenant_id = ? AND target IN ")
         .text(tenant)
-        .push_list(targets.iter().map(|target| target.as_bytes()));
+        .push_list(targets.iter().map(std::string::String::as_bytes));
         for row in self.conn.fetch(query).await? {
             let (target, used) = (row.raw(0)?, row.int(1)?);
             if let Some(at) = targets.iter().position(|known| *known == target) {

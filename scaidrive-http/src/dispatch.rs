@@ -1,0 +1,166 @@
+//! What happens to every request on its way to its handler and back: id, limits, route, caller, failure, log.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Response};
+use percent_encoding::percent_decode_str;
+use scaidrive_core::model::{Caller, Error, Scope};
+use scaidrive_core::services::identity::{self, RequestInfo};
+use tracing::Instrument;
+
+use crate::app::App;
+use crate::errors::Failure;
+use crate::query::Query;
+use crate::reply::{Answer, Body};
+use crate::request::Request;
+use crate::routes::{Audience, Endpoint, Found, Route};
+
+/// The most bytes of path, query and header fields, together and each: what proxies allow.
+const MAX_HEAD: usize = 8 << 10;
+
+/// The longest request id that is taken over.
+const MAX_REQUEST_ID: usize = 128;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers a request, whatever it holds.
+pub(crate) async fn answer(
+    app: App,
+    audience: Audience,
+    peer: SocketAddr,
+    request: hyper::Request<Incoming>,
+) -> Response<Body> {
+    let began = Instant::now();
+    let id = request_id(&app, request.headers());
+    let found = find(&app, audience, &request);
+    let (method, path) =
+        found.as_ref().map_or(("OTHER", "(none)"), |(route, _)| (route.method_name(), route.path));
+    let span = tracing::info_span!(
+        "request", request_id = %id, method, path, tenant_id = tracing::field::Empty, user_id = tracing::field::Empty
+    );
+    let work = async {
+        let outcome = match found {
+            Ok(matched) => guarded(&app, matched, (audience, peer), &id, request).await,
+            Err(failure) => Err(failure),
+        };
+        let response = outcome.unwrap_or_else(|failure| {
+            failure.log();
+            failure.render(&id)
+        });
+        let took = began.elapsed();
+        tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
+        app.metrics.answered(method, path, response.status().as_u16(), took);
+        response
+    };
+    let mut response = work.instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Returns the client's own request id if it is a decent one, else a new one.
+fn request_id(app: &App, headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let decent =
+        |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    given.filter(decent).map_or_else(|| app.drive.ids.ulid().to_string(), str::to_owned)
+}
+
+type Params = Vec<(String, String)>;
+type Matched = (&'static Route, Params);
+type Origin = (Audience, SocketAddr);
+
+fn find(app: &App, audience: Audience, request: &hyper::Request<Incoming>) -> Result<Matched, Failure> {
+    let uri = request.uri();
+    if uri.path_and_query().map_or(0, |text| text.as_str().len()) > MAX_HEAD {
+        return Err(Failure::uri_too_long(MAX_HEAD));
+    }
+    let fields: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields > MAX_HEAD {
+        return Err(Failure::headers_too_large(MAX_HEAD));
+    }
+    match app.router.find(request.method(), uri.path(), audience) {
+        Found::Route(route, params) => Ok((route, decoded(params)?)),
+        Found::OtherMethods(allowed) => Err(Failure::method_not_allowed(&allowed)),
+        Found::Nothing => Err(Failure::no_such_path()),
+    }
+}
+
+fn decoded(params: Params) -> Result<Params, Failure> {
+    let decode = |(name, value): (String, String)| match percent_decode_str(&value).decode_utf8() {
+        Ok(text) => Ok((name, text.into_owned())),
+        Err(_) => Err(Failure::bad_request("The path is not UTF-8")),
+    };
+    params.into_iter().map(decode).collect()
+}
+
+/// Runs the handler so that a panic in it costs one answer, not the connection of many.
+async fn guarded(
+    app: &App,
+    matched: Matched,
+    origin: Origin,
+    id: &str,
+    request: hyper::Request<Incoming>,
+) -> Answer {
+    let handled = AssertUnwindSafe(handle(app, matched, origin, id, request)).catch_unwind().await;
+    handled.unwrap_or_else(|_| Err(Error::internal("a handler panicked").into()))
+}
+
+async fn handle(
+    app: &App,
+    (route, params): Matched,
+    (audience, peer): Origin,
+    id: &str,
+    request: hyper::Request<Incoming>,
+) -> Answer {
+    let (head, body) = request.into_parts();
+    let query = Query::parse(head.uri.query());
+    let headers = head.headers;
+    let for_operators = audience == Audience::Operators;
+    let bare = |headers, query| Request { app: app.clone(), for_operators, headers, query, params, body };
+    match route.endpoint {
+        Endpoint::Public(handler) => handler(bare(headers, query)).await,
+        Endpoint::User(scope, handler) => {
+            let caller = authenticate(app, &headers, peer, id, scope).await?;
+            handler(caller, bare(headers, query)).await
+        }
+    }
+}
+
+async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+    id: &str,
+    scope: Scope,
+) -> Result<Caller, Failure> {
+    let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
+    let token = bearer(headers).ok_or(missing)?;
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let info = RequestInfo {
+        request_id: id.to_owned(),
+        ip: Some(peer.ip().to_string()),
+        user_agent: text(USER_AGENT).map(|agent| agent.chars().take(255).collect()),
+    };
+    let caller = identity::authenticate(&app.drive, token, info).await?;
+    let span = tracing::Span::current();
+    span.record("tenant_id", tracing::field::display(caller.tenant));
+    span.record("user_id", tracing::field::display(&caller.user));
+    if caller.has_scope(scope) {
+        Ok(caller)
+    } else {
+        Err(Error::ScopeInsufficient { scope: scope.as_str() }.into())
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}

@@ -1,0 +1,50 @@
+//! The handlers, one file per area: parse, one call of a service, reply.
+
+pub(crate) mod files;
+pub(crate) mod folders;
+pub(crate) mod me;
+pub(crate) mod shares;
+pub(crate) mod system;
+pub(crate) mod transfers;
+pub(crate) mod trash;
+pub(crate) mod versions;
+
+use scaidrive_core::model::{FileName, FolderId, ShareId};
+use scaidrive_core::services::moves::{self, Target};
+use serde::Deserialize;
+
+use crate::errors::Failure;
+
+/// Where a copy or move goes.
+#[derive(Debug, Deserialize)]
+struct TargetBody {
+    target_folder_id: Option<FolderId>,
+    target_share_id: Option<ShareId>,
+    name: Option<String>,
+}
+
+impl TargetBody {
+    fn target(self) -> Result<Target, Failure> {
+        let parent = moves::target_parent(self.target_folder_id, self.target_share_id)?;
+        Ok(Target { parent, name: file_name(self.name)? })
+    }
+}
+
+/// Reads a name that may be left out.
+fn file_name(name: Option<String>) -> Result<Option<FileName>, Failure> {
+    Ok(name.as_deref().map(FileName::parse).transpose()?)
+}
+
+/// Refuses `is_deleted: true`: a DELETE does that. Returns whether a restore is asked for.
+fn wants_restore(is_deleted: Option<bool>) -> Result<bool, Failure> {
+    match is_deleted {
+        None => Ok(false),
+        Some(false) => Ok(true),
+        Some(true) => Err(scaidrive_core::model::Error::invalid(
+            "is_deleted",
+            "can only be set to false: use DELETE",
+            true,
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether this process lives, and whether it should get requests.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use scaidrive_core::Drive;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// A part that does not answer within this counts as down.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers are good for so long: probes of many balancers cost one look.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Looks after the parts, and remembers whether the process is about to stop.
+pub(crate) struct Health {
+    drive: Drive,
+    draining: AtomicBool,
+    last: Mutex<Option<(Instant, Checks)>>,
+}
+
+/// What the last look found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checks {
+    /// Whether the database answers, and has the schema this build needs.
+    pub(crate) database: bool,
+    /// Whether the object store answers.
+    pub(crate) storage: bool,
+}
+
+impl Health {
+    /// Returns the health of a drive.
+    pub(crate) fn new(drive: Drive) -> Self {
+        Self { drive, draining: AtomicBool::new(false), last: Mutex::new(None) }
+    }
+
+    /// Says that no more requests are wanted.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether requests are welcome, and the body that says why.
+    pub(crate) async fn ready(&self) -> (bool, Value) {
+        let checks = self.checks().await;
+        let ready = checks.database && checks.storage && !self.draining.load(Ordering::Relaxed);
+        let status = if ready { "ready" } else { "not_ready" };
+        let checks = json!({ "database": checks.database, "storage": checks.storage });
+        (ready, json!({ "status": status, "checks": checks }))
+    }
+
+    async fn checks(&self) -> Checks {
+        let mut last = self.last.lock().await;
+        if let Some((at, checks)) = *last
+            && at.elapsed() < FRESH
+        {
+            return checks;
+        }
+        let (database, storage) = tokio::join!(self.database(), self.storage());
+        let checks = Checks { database, storage };
+        *last = Some((Instant::now(), checks));
+        checks
+    }
+
+    async fn database(&self) -> bool {
+        let look = async {
+            self.drive.meta.ping().await?;
+            self.drive.meta.pending_migrations().await
+        };
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(Ok(pending)) if pending.is_empty() => true,
+            Ok(Ok(pending)) => {
+                tracing::warn!(?pending, "not ready: migrations are pending");
+                false
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = ?error, "not ready: the database does not answer");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("not ready: the database is too slow");
+                false
+            }
+        }
+    }
+
+    async fn storage(&self) -> bool {
+        let looked = tokio::time::timeout(PATIENCE, self.drive.blobs.ping()).await;
+        let well = matches!(looked, Ok(Ok(())));
+        if !well {
+            tracing::warn!(?looked, "not ready: the object store does not answer");
+        }
+        well
+    }
+}

@@ -1,0 +1,136 @@
+//! What is counted, for Prometheus (operations.md).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use scaidrive_core::Drive;
+use scaidrive_core::model::{Error, Result, TenantId};
+use scaidrive_core::services::tenants;
+
+/// The content type of the exposition format.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    path: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    method: &'static str,
+    path: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TenantLabel {
+    tenant_id: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StorageLabels {
+    tenant_id: String,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabel {
+    queue: String,
+}
+
+/// Every metric of the server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    uploads: Family<TenantLabel, Counter>,
+    downloads: Family<TenantLabel, Counter>,
+    storage: Family<StorageLabels, Gauge>,
+    queues: Family<QueueLabel, Gauge>,
+}
+
+fn durations() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0])
+}
+
+impl Metrics {
+    /// Returns metrics that count from nothing.
+    pub(crate) fn new() -> Self {
+        let mut all = Self {
+            registry: Registry::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(durations),
+            uploads: Family::default(),
+            downloads: Family::default(),
+            storage: Family::default(),
+            queues: Family::default(),
+        };
+        let Self { registry, requests, durations, uploads, downloads, storage, queues } = &mut all;
+        registry.register("scaidrive_requests", "Requests answered", requests.clone());
+        registry.register(
+            "scaidrive_request_duration_seconds",
+            "Time to the answer's head",
+            durations.clone(),
+        );
+        registry.register("scaidrive_uploads_bytes", "Bytes of content received", uploads.clone());
+        registry.register("scaidrive_downloads_bytes", "Bytes of content sent", downloads.clone());
+        registry.register("scaidrive_storage_bytes", "Logical bytes in use", storage.clone());
+        registry.register("scaidrive_queue_depth", "Jobs that wait or run", queues.clone());
+        all
+    }
+
+    /// Counts an answer; `path` is the route's template, never what the client sent.
+    pub(crate) fn answered(&self, method: &'static str, path: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&RequestLabels { method, path, status }).inc();
+        self.durations.get_or_create(&RouteLabels { method, path }).observe(took.as_secs_f64());
+    }
+
+    /// Counts content received.
+    pub(crate) fn uploaded(&self, tenant: TenantId, bytes: u64) {
+        self.uploads.get_or_create(&TenantLabel { tenant_id: tenant.to_string() }).inc_by(bytes);
+    }
+
+    /// Returns the counter of content sent to a tenant.
+    pub(crate) fn downloads(&self, tenant: TenantId) -> Arc<dyn Fn(u64) + Send + Sync> {
+        let counter = self.downloads.get_or_create_owned(&TenantLabel { tenant_id: tenant.to_string() });
+        Arc::new(move |bytes| {
+            counter.inc_by(bytes);
+        })
+    }
+
+    /// Returns everything as text; what lies in the database is read now.
+    pub(crate) async fn text(&self, drive: &Drive) -> Result<String> {
+        self.read_gauges(drive).await?;
+        let mut text = String::new();
+        encode(&mut text, &self.registry).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(text)
+    }
+
+    async fn read_gauges(&self, drive: &Drive) -> Result<()> {
+        for tenant in tenants::list(drive).await? {
+            let usages = drive.read().await?.usages(tenant.id).await?;
+            let Some((_, usage)) = usages.into_iter().find(|(key, _)| key == "tenant") else { continue };
+            let kinds = [
+                ("files", usage.file_bytes),
+                ("versions", usage.version_bytes),
+                ("trash", usage.trash_bytes),
+            ];
+            for (kind, bytes) in kinds {
+                let labels = StorageLabels { tenant_id: tenant.id.to_string(), r#type: kind };
+                self.storage.get_or_create(&labels).set(bytes);
+            }
+        }
+        for (queue, depth) in drive.read().await?.job_counts().await? {
+            self.queues.get_or_create(&QueueLabel { queue }).set(depth);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! A request as handlers see it.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use scaidrive_core::model::Error;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+use crate::app::App;
+use crate::body::{self, MAX_JSON};
+use crate::errors::{Failure, Fault};
+use crate::query::Query;
+
+/// A request whose route is known and whose caller, if it needs one, was let in.
+pub(crate) struct Request {
+    /// The server.
+    pub(crate) app: App,
+    /// Whether it came in on the operators' address.
+    pub(crate) for_operators: bool,
+    /// Header fields.
+    pub(crate) headers: HeaderMap,
+    /// Query parameters.
+    pub(crate) query: Query,
+    /// Parts of the path.
+    pub(crate) params: Vec<(String, String)>,
+    /// The body, not read yet.
+    pub(crate) body: Incoming,
+}
+
+impl Request {
+    /// Returns a part of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns an id in the path. Ids are opaque: one that cannot exist is as good as one that does not.
+    pub(crate) fn id<T: FromStr>(&self, name: &str) -> Result<T, Failure> {
+        self.param(name).parse().map_err(|_| Error::NotFound.into())
+    }
+
+    /// Returns the length that the header says the body has.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// Returns the content type, without surrounding space.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.headers.get(CONTENT_TYPE)?.to_str().ok().map(str::trim)
+    }
+
+    /// Returns the JSON body.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Failure> {
+        parse_json(&body::collect(self.body, MAX_JSON).await?)
+    }
+
+    /// Returns the body as a reader.
+    pub(crate) fn into_reader(self) -> impl AsyncRead + Send + Unpin + 'static {
+        StreamReader::new(self.into_stream())
+    }
+
+    /// Returns the body's bytes as they come.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
+        body::stream(self.body)
+    }
+}
+
+/// Reads JSON: bad syntax is 400, another shape than wanted is 422 and names the field.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Failure::bad_request(format!("The body is no JSON: {error}")))?;
+    serde_path_to_error::deserialize(&value).map_err(|error| shape_failure(&value, &error))
+}
+
+fn shape_failure(value: &Value, error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    let message = error.inner().to_string();
+    let mut loc = vec!["body".to_owned()];
+    let path = error.path().to_string();
+    loc.extend(path.split('.').filter(|part| !matches!(*part, "" | "." | "?")).map(str::to_owned));
+    // Serde names what is missing in its message, not in the path.
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let kind = if missing.is_some() { "missing" } else { "value_error" };
+    loc.extend(missing.map(str::to_owned));
+    let input = loc[1..].iter().try_fold(value, |at, key| at.get(key)).unwrap_or(&Value::Null);
+    let input = if input.is_object() || input.is_array() { Value::Null } else { short(input) };
+    Failure::invalid(vec![Fault { kind, loc, msg: message, input }])
+}
+
+/// Cuts a long text: an error must not send back what was sent.
+fn short(input: &Value) -> Value {
+    match input.as_str() {
+        Some(text) if text.chars().nth(200).is_some() => text.chars().take(200).collect::<String>().into(),
+        _ => input.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Wanted {
+        #[expect(dead_code, reason = "only its shape matters")]
+        name: String,
+    }
+
+    fn told(body: &[u8]) -> Value {
+        parse_json::<Wanted>(body).unwrap_err().detail()
+    }
+
+    #[test]
+    fn bad_json_says_where_it_is_bad() {
+        assert!(told(b"{").as_str().unwrap().starts_with("The body is no JSON"));
+        assert!(told(b"\xff").is_string());
+        assert_eq!(told(b"{}")[0]["loc"], serde_json::json!(["body", "name"]));
+        assert_eq!(told(b"{}")[0]["type"], "missing");
+        assert_eq!(told(br#"{"name":7}"#)[0]["loc"], serde_json::json!(["body", "name"]));
+        assert_eq!(told(br#"{"name":7}"#)[0]["input"], 7);
+        assert_eq!(told(b"[]")[0]["loc"], serde_json::json!(["body"]));
+    }
+}

@@ -1,0 +1,149 @@
+//! The roles that one image plays: `api`, `worker`, `migrate`, and `serve`, which is all of them in one process.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scaidrive_core::adapters::issuer::EmbeddedIssuer;
+use scaidrive_core::adapters::local::SystemClock;
+use scaidrive_core::config::Config;
+use scaidrive_core::jobs::Worker;
+use scaidrive_core::model::{Error, Result, Scope};
+use scaidrive_core::ports::Identity;
+use scaidrive_core::services::{foreign, tenants};
+use scaidrive_core::{Drive, open};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::routes::Audience;
+use crate::server::Server;
+
+/// How long the token of a first start is good.
+const FIRST_TOKEN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Which part of the work a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything, and the schema first: one command runs the product.
+    Serve,
+    /// The API.
+    Api,
+    /// Jobs.
+    Worker,
+    /// The schema, then done.
+    Migrate,
+}
+
+/// Plays a role until it is done or the process is told to stop.
+pub async fn run(role: Role, config: Config) -> Result<()> {
+    refuse_what_is_not_there(&config)?;
+    let (drive, issuer) = open(&config).await?;
+    let outcome = match role {
+        Role::Migrate => open::migrate(&drive).await,
+        Role::Serve => serve(&drive, config, &issuer).await,
+        Role::Api => listen(&drive, config, Parts { api: true, worker: false }, None).await,
+        Role::Worker => listen(&drive, config, Parts { api: false, worker: true }, None).await,
+    };
+    drive.meta.close().await;
+    outcome
+}
+
+/// An identity provider that were silently not asked would let the wrong people in.
+fn refuse_what_is_not_there(config: &Config) -> Result<()> {
+    if config.scaikey_url.is_some() {
+        let fault = "SCAIDRIVE_SCAIKEY_URL: this build knows the embedded issuer only; unset it";
+        return Err(Error::Config { faults: vec![fault.to_owned()] });
+    }
+    if config.redis_url.is_some() {
+        tracing::warn!("SCAIDRIVE_REDIS_URL is set, but this build fans out within the process only");
+    }
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<(Drive, Arc<EmbeddedIssuer>)> {
+    let mut ports = open::ports(config).await?;
+    let issuer = Arc::new(EmbeddedIssuer::open(&config.data_dir, Arc::new(SystemClock))?);
+    ports.identity = Some(Arc::clone(&issuer) as Arc<dyn Identity>);
+    Ok((Drive::new(ports), issuer))
+}
+
+async fn serve(drive: &Drive, config: Config, issuer: &EmbeddedIssuer) -> Result<()> {
+    open::migrate(drive).await?;
+    let (tenant, admin, is_new) = tenants::bootstrap(drive).await?;
+    let token =
+        if is_new { Some(issuer.mint(tenant.id, &admin.id, &[Scope::All], FIRST_TOKEN)?) } else { None };
+    // One process has no balancer in front that would have to notice.
+    let config = Config { drain_delay: Duration::ZERO, ..config };
+    listen(drive, config, Parts { api: true, worker: true }, token).await
+}
+
+/// What runs beside the operators' listener.
+#[derive(Clone, Copy)]
+struct Parts {
+    api: bool,
+    worker: bool,
+}
+
+async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<String>) -> Result<()> {
+    let app = App::new(drive.clone(), config);
+    let operators = bind(&app, Audience::Operators).await?;
+    let public = if parts.api { Some(bind(&app, Audience::Public).await?) } else { None };
+    announce(public.as_ref().unwrap_or(&operators), token.as_deref());
+    let (stop, stopped) = watch::channel(false);
+    let mut running = tokio::task::JoinSet::new();
+    for server in public.into_iter().chain([operators]) {
+        running.spawn(server.run(stopping(stopped.clone())));
+    }
+    let mut helpers = tokio::task::JoinSet::new();
+    if parts.worker {
+        let worker = Worker::new(drive.clone());
+        helpers.spawn(async move { worker.run().await });
+    }
+    let watched = drive.clone();
+    helpers.spawn(async move { foreign::watch(&watched).await });
+    told_to_stop().await?;
+    tracing::info!("stopping: no new requests, those under way get 30 s");
+    app.health.drain();
+    tokio::time::sleep(app.config.drain_delay).await;
+    stop.send_replace(true);
+    while running.join_next().await.is_some() {}
+    helpers.shutdown().await;
+    Ok(())
+}
+
+async fn bind(app: &App, audience: Audience) -> Result<Server> {
+    let (name, address) = match audience {
+        Audience::Public => ("SCAIDRIVE_LISTEN", app.config.listen),
+        Audience::Operators => ("SCAIDRIVE_METRICS_LISTEN", app.config.metrics_listen),
+    };
+    let fault =
+        |error| Error::Config { faults: vec![format!("{name}: {address} cannot be listened on: {error}")] };
+    Server::bind(app.clone(), address, audience).await.map_err(fault)
+}
+
+/// Tells where the server is, and the token of a first start: on standard output, once, and never in the log.
+fn announce(server: &Server, token: Option<&str>) {
+    let Ok(address) = server.address() else { return };
+    let mut out = std::io::stdout().lock();
+    let token = token.map(|token| format!("Admin token: {token}\n")).unwrap_or_default();
+    // Nobody may be reading.
+    drop(write!(out, "ScaiDrive listens on http://{address}\n{token}"));
+    drop(out.flush());
+}
+
+async fn stopping(mut stopped: watch::Receiver<bool>) {
+    // Without its sender the process is about to end anyway.
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+async fn told_to_stop() -> Result<()> {
+    let fault = |error: std::io::Error| Error::internal(format!("signals cannot be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The hyper stack: accepts connections, serves HTTP/1.1 and HTTP/2 on them, and stops gracefully.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::app::App;
+use crate::dispatch;
+use crate::routes::Audience;
+use crate::socket::Socket;
+
+/// How long a client may take over the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long requests under way may take after the stop.
+const LAST_REQUESTS: Duration = Duration::from_secs(30);
+
+/// Bytes kept for the head of a request; the limit that is told lies below, see `dispatch`.
+const HEAD_BUFFER: usize = 64 << 10;
+
+/// A listener that serves one audience: everybody, or the operators.
+pub(crate) struct Server {
+    app: App,
+    listener: TcpListener,
+    audience: Audience,
+}
+
+impl Server {
+    /// Binds an address.
+    pub(crate) async fn bind(app: App, address: SocketAddr, audience: Audience) -> std::io::Result<Self> {
+        Ok(Self { app, listener: TcpListener::bind(address).await?, audience })
+    }
+
+    /// Returns the address, with the port that was chosen.
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` comes, then ends what is under way.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
+        let graceful = GracefulShutdown::new();
+        let protocol = protocol();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.serve(&protocol, &graceful, stream, peer),
+                    Err(error) => {
+                        // Mostly too many open files: some will be closed.
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                () = &mut stop => break,
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still under way after 30 s and were cut off");
+        }
+    }
+
+    fn serve(
+        &self,
+        protocol: &auto::Builder<TokioExecutor>,
+        graceful: &GracefulShutdown,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        // Answers are written whole; waiting for more would only delay them.
+        drop(stream.set_nodelay(true));
+        let (app, audience) = (self.app.clone(), self.audience);
+        let service = tower::service_fn(move |request| {
+            let app = app.clone();
+            async move { Ok::<_, std::convert::Infallible>(dispatch::answer(app, audience, peer, request).await) }
+        });
+        let service =
+            tower::ServiceBuilder::new().layer(cors(&self.app.config.cors_origins)).service(service);
+        let connection = protocol
+            .serve_connection_with_upgrades(
+                TokioIo::new(Socket::new(stream)),
+                TowerToHyperService::new(service),
+            )
+            .into_owned();
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(error, "a connection ended early");
+            }
+        });
+    }
+}
+
+fn protocol() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(HEAD_BUFFER)
+        // A client that has sent all it has may close its side and still wants the answer.
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BUFFER as u32)
+        .max_concurrent_streams(128)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// Returns what browsers of these origins may do; `*` stands for all.
+fn cors(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods(Any)
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            hyper::header::RANGE,
+            hyper::header::IF_MATCH,
+            hyper::header::IF_NONE_MATCH,
+            hyper::header::IF_RANGE,
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("idempotency-key"),
+        ])
+        .expose_headers([
+            hyper::header::ETAG,
+            hyper::header::CONTENT_DISPOSITION,
+            hyper::header::CONTENT_RANGE,
+            hyper::header::RETRY_AFTER,
+            HeaderName::from_static("digest"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(Duration::from_secs(3600));
+    if origins.iter().any(|origin| origin == "*") {
+        layer.allow_origin(Any)
+    } else {
+        let listed: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+        layer.allow_origin(listed)
+    }
+}
