@@ -10,6 +10,8 @@ use hyper::header::{
 use scaidrive_core::model::{Sha256Hash, Timestamp};
 use scaidrive_core::services::files::IfMatch;
 
+use crate::reply;
+
 /// What tells one state of a thing from another.
 #[derive(Clone, Debug)]
 pub(crate) struct Validators {
@@ -49,9 +51,8 @@ impl Validators {
     /// Tells the client, who may keep what it got but must ask before using it again.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
         let date = httpdate::fmt_http_date(self.modified);
-        for (name, text) in [(ETAG, format!("\"{}\"", self.tag)), (LAST_MODIFIED, date)] {
-            headers.extend(HeaderValue::from_str(&text).ok().map(|value| (name, value)));
-        }
+        reply::set(headers, ETAG, &format!("\"{}\"", self.tag));
+        reply::set(headers, LAST_MODIFIED, &date);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
 

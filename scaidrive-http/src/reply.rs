@@ -5,7 +5,9 @@ use futures_util::{Stream, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{HeaderMap, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use scaidrive_core::model::{Error, Timestamp};
@@ -19,6 +21,13 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Error>;
 
 /// What a handler comes to.
 pub(crate) type Answer = Result<Response<Body>, Failure>;
+
+/// Sets a header field to a text made of checked parts; one that cannot be a field's value is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
 
 /// Returns a body of bytes that are there already.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
@@ -127,7 +136,7 @@ pub(crate) fn as_attachment(headers: &mut HeaderMap, name: &str) {
             .collect();
     let value =
         format!("attachment; filename=\"{shadow}\"; filename*=UTF-8''{}", utf8_percent_encode(name, KEPT));
-    headers.extend(HeaderValue::from_str(&value).ok().map(|value| (CONTENT_DISPOSITION, value)));
+    set(headers, CONTENT_DISPOSITION, &value);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

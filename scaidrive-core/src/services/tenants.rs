@@ -62,7 +62,9 @@ impl Transaction for CreateTenant {
         if let Some(already) = rows.tenant(self.id).await? {
             return Ok((Outcome::Commit, already));
         }
-        let partner_id = if let Some(id) = rows.first_partner().await? { id } else {
+        let partner_id = if let Some(id) = rows.first_partner().await? {
+            id
+        } else {
             let id = PartnerId::new(self.ids.ulid());
             rows.insert_partner(id, "Default", now).await?;
             id

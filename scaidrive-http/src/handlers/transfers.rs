@@ -112,8 +112,7 @@ impl Sender {
     fn one_range(&self, readable: &Readable, range: ByteRange) -> Response<Body> {
         let mut response =
             sized(StatusCode::PARTIAL_CONTENT, readable, range.len(), self.stream(readable, Some(range)));
-        let value = content_range(range, readable.size);
-        response.headers_mut().extend(HeaderValue::from_str(&value).ok().map(|value| (CONTENT_RANGE, value)));
+        reply::set(response.headers_mut(), CONTENT_RANGE, &content_range(range, readable.size));
         response
     }
 
@@ -135,8 +134,8 @@ impl Sender {
         parts.push(once(end));
         let mut response =
             sized(StatusCode::PARTIAL_CONTENT, readable, length, stream::iter(parts).flatten().boxed());
-        let kind = HeaderValue::from_str(&format!("multipart/byteranges; boundary={BOUNDARY}"));
-        response.headers_mut().extend(kind.ok().map(|value| (CONTENT_TYPE, value)));
+        let kind = format!("multipart/byteranges; boundary={BOUNDARY}");
+        reply::set(response.headers_mut(), CONTENT_TYPE, &kind);
         response
     }
 }
@@ -156,8 +155,7 @@ fn sized(
     bytes: BoxStream<'static, Result<Bytes, Error>>,
 ) -> Response<Body> {
     let mut response = reply::with_body(status, "application/octet-stream", reply::streamed(bytes));
-    let kind = HeaderValue::from_str(readable.info.mime_type.as_str());
-    response.headers_mut().extend(kind.ok().map(|value| (CONTENT_TYPE, value)));
+    reply::set(response.headers_mut(), CONTENT_TYPE, readable.info.mime_type.as_str());
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
@@ -167,7 +165,7 @@ fn describe(response: &mut Response<Body>, readable: &Readable) {
     let digest = format!("sha-256={}", STANDARD.encode(readable.checksum.as_bytes()));
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.extend(HeaderValue::from_str(&digest).ok().map(|value| (DIGEST, value)));
+    reply::set(headers, DIGEST, &digest);
     reply::as_attachment(headers, readable.info.name.as_str());
 }
 

@@ -1,1 +1,11 @@
-//! The HTTP API, through a real server.
+//! The HTTP API, through a real server process: each test starts its own, and checks the invariants when it ends.
+
+mod bad_input;
+mod conditions;
+mod files;
+mod folders;
+mod lifecycle;
+mod server;
+mod shares;
+mod system;
+mod transfers;

@@ -4,7 +4,7 @@
 //! share one `syncfs`: thousands of small chunks would wait for thousands of syncs otherwise.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(super) struct LocalBlobs {
     synced: ObjectBlobs,
     /// Leaves syncing to us.
     unsynced: LocalFileSystem,
+    path: PathBuf,
     root: Arc<File>,
 }
 
@@ -39,6 +40,7 @@ impl LocalBlobs {
         Ok(Self {
             synced: ObjectBlobs::new(Arc::clone(&synced), synced),
             unsynced,
+            path: root.to_owned(),
             root: Arc::new(File::open(root).map_err(failed)?),
         })
     }
@@ -85,7 +87,17 @@ impl BlobStore for LocalBlobs {
         self.synced.list(prefix)
     }
 
+    /// Fails if the directory is not the one that was opened: moved away, or its disk unmounted.
     async fn ping(&self) -> Result<()> {
-        self.root.metadata().map(drop).map_err(|error| Error::Storage { source: Box::new(error) })
+        use std::os::unix::fs::MetadataExt;
+
+        let failed = |error: std::io::Error| Error::Storage { source: Box::new(error) };
+        let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+        let (opened, named) = (self.root.metadata(), std::fs::metadata(&self.path));
+        if identity(opened.map_err(failed)?) == identity(named.map_err(failed)?) {
+            Ok(())
+        } else {
+            Err(failed(std::io::Error::other("the objects' directory was replaced by another one")))
+        }
     }
 }

@@ -1,0 +1,329 @@
+//! A real server process of its own for each test, and what tests say to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, StatusCode};
+use scaidrive_core::adapters::issuer::EmbeddedIssuer;
+use scaidrive_core::adapters::local::SystemClock;
+use scaidrive_core::config::Config;
+use scaidrive_core::model::{Scope, TenantId, UserId};
+use scaidrive_core::services::{collect, fsck, tenants};
+use scaidrive_core::{Drive, open};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// A running server on its own data directory.
+pub(crate) struct Server {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) url: String,
+    pub(crate) operators: String,
+    pub(crate) token: String,
+    pub(crate) client: Client,
+    process: Child,
+    settings: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Starts a server on SQLite and local files.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with these variables set.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+        let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
+        let token = token.expect("a first start prints a token");
+        Self { dir, url, operators, token, client: Client::new(), process, settings }
+    }
+
+    /// Kills the server without a warning and starts it again on what it left.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.restart();
+    }
+
+    /// Starts a stopped server again.
+    pub(crate) fn restart(&mut self) {
+        let (process, url, operators, _) = launch(self.dir.path(), &self.settings, &[]);
+        (self.process, self.url, self.operators) = (process, url, operators);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        let told = Command::new("kill").arg(self.pid().to_string()).status().unwrap();
+        assert!(told.success());
+        assert!(self.process.wait().unwrap().success(), "the server ends well when told to");
+    }
+
+    /// Stops the server and checks what must hold after every test: nothing missing, damaged, dangling or
+    /// miscounted, no position of the feed left out, no job that failed.
+    pub(crate) async fn stop_and_check(mut self) {
+        self.stop();
+        let drive = self.drive().await;
+        for tenant in tenants::list(&drive).await.unwrap() {
+            let report = fsck::run(&drive, tenant.id, true).await.unwrap();
+            assert!(report.is_clean(), "{report:?}");
+            check_feed(&drive, tenant.id).await;
+        }
+    }
+
+    /// Opens the core on what the server works on.
+    pub(crate) async fn drive(&self) -> Drive {
+        let lookup = |name: &str| match name {
+            "SCAIDRIVE_DATA_DIR" => Some(self.dir.path().display().to_string()),
+            _ => self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()),
+        };
+        open::open(&Config::from_lookup(lookup).unwrap()).await.unwrap()
+    }
+
+    /// Collects at once what nothing refers to.
+    pub(crate) async fn collect(&self) -> collect::Collected {
+        let drive = self.drive().await;
+        let tenant = tenants::first(&drive).await.unwrap().id;
+        let plan = collect::Plan { grace: Duration::ZERO, dry_run: false, quarantine: Duration::ZERO };
+        collect::run(&drive, tenant, plan).await.unwrap()
+    }
+
+    pub(crate) fn tenant(&self) -> TenantId {
+        let payload = self.token.split('.').nth(1).unwrap();
+        let json =
+            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+        serde_json::from_slice::<Value>(&json).unwrap()["tenant_id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Returns a token of the server's own issuer.
+    pub(crate) fn mint(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
+        let issuer = EmbeddedIssuer::open(self.dir.path(), Arc::new(SystemClock)).unwrap();
+        let user: UserId = user.parse().unwrap();
+        issuer.mint(tenant, &user, scopes, Duration::from_secs(3600)).unwrap()
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        Reply::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        Reply::of(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        Reply::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Reply {
+        Reply::of(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// Creates a share and returns its id.
+    pub(crate) async fn share(&self, name: &str) -> String {
+        let reply = self.post("/shares", &json!({ "name": name, "share_type": "project" })).await;
+        reply.created().id()
+    }
+
+    /// Creates a folder and returns its id.
+    pub(crate) async fn folder(&self, share: &str, parent: Option<&str>, name: &str) -> String {
+        let body = json!({ "share_id": share, "parent_id": parent, "name": name });
+        self.post("/folders", &body).await.created().id()
+    }
+
+    /// Uploads a file into a share or a folder of it.
+    pub(crate) async fn upload(
+        &self,
+        share: &str,
+        folder: Option<&str>,
+        name: &str,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Reply {
+        let mut form = reqwest::multipart::Form::new().text("share_id", share.to_owned());
+        if let Some(folder) = folder {
+            form = form.text("folder_id", folder.to_owned());
+        }
+        let part = reqwest::multipart::Part::bytes(bytes.into()).file_name(name.to_owned());
+        let form = form.text("name", name.to_owned()).part("file", part);
+        Reply::of(self.request(Method::POST, "/files").multipart(form)).await
+    }
+
+    pub(crate) async fn put(&self, id: &str, bytes: impl Into<Vec<u8>>) -> Reply {
+        Reply::of(self.request(Method::PUT, &format!("/files/{id}/content")).body(bytes.into())).await
+    }
+
+    pub(crate) async fn content(&self, id: &str) -> Reply {
+        self.get(&format!("/files/{id}/content")).await
+    }
+
+    /// Returns the names in a folder, or in a share's root.
+    pub(crate) async fn names(&self, share: &str, folder: &str) -> Vec<String> {
+        let reply = self.get(&format!("/folders/{folder}/children?share_id={share}")).await.ok();
+        let items = reply.json["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already gone where the test stopped it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program under test.
+pub(crate) fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_scaidrive-server"))
+}
+
+/// Starts the program, wrapped in another one where a test wants to look over its shoulder.
+pub(crate) fn launch(
+    dir: &Path,
+    settings: &[(String, String)],
+    wrapper: &[String],
+) -> (Child, String, String, Option<String>) {
+    let operators = format!("127.0.0.1:{}", free_port());
+    let mut command = match wrapper.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program());
+            command
+        }
+        None => Command::new(program()),
+    };
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("server.log")).unwrap();
+    let mut process = command
+        .arg("serve")
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("SCAIDRIVE_DATA_DIR", dir)
+        .env("SCAIDRIVE_LISTEN", "127.0.0.1:0")
+        .env("SCAIDRIVE_METRICS_LISTEN", &operators)
+        .envs(settings.iter().cloned())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
+        panic!("the server did not start: {}", std::fs::read_to_string(dir.join("server.log")).unwrap())
+    });
+    let url = first.strip_prefix("ScaiDrive listens on ").unwrap().to_owned();
+    let fresh = !dir.join("started").exists();
+    std::fs::write(dir.join("started"), "").unwrap();
+    let token =
+        fresh.then(|| lines.next().unwrap().unwrap().strip_prefix("Admin token: ").unwrap().to_owned());
+    (process, url, format!("http://{operators}"), token)
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn check_feed(drive: &Drive, tenant: TenantId) {
+    let mut rows = drive.read().await.unwrap();
+    let (head, mut after) = (rows.head(tenant).await.unwrap(), 0);
+    while after < head {
+        for change in rows.changes(tenant, after, 5000).await.unwrap() {
+            assert_eq!(change.position, after + 1, "the feed has a hole");
+            after = change.position;
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: bytes::Bytes,
+    pub(crate) json: Value,
+}
+
+impl Reply {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer comes back");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("the answer is whole");
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let reply = Self { status, headers, bytes, json };
+        reply.check_error_body();
+        reply
+    }
+
+    /// Every refusal has the one error body, whoever made it.
+    fn check_error_body(&self) {
+        assert!(self.headers.contains_key("x-request-id"), "{self:?}");
+        if self.status.is_client_error() || self.status.is_server_error() {
+            let told = &self.json;
+            assert!(told["status"] == "error" && told["error"]["code"].is_string(), "{self:?}");
+            assert!(told["error"]["message"].is_string() && told["error"]["details"].is_object(), "{self:?}");
+            assert_eq!(told["meta"]["request_id"], self.header("x-request-id"), "{self:?}");
+            assert_eq!(told["detail"].is_array(), self.status == 422, "{self:?}");
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.json["id"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.status, 200, "{self:?}");
+        self
+    }
+
+    pub(crate) fn created(self) -> Self {
+        assert_eq!(self.status, 201, "{self:?}");
+        self
+    }
+
+    pub(crate) fn gone_well(self) -> Self {
+        assert_eq!(self.status, 204, "{self:?}");
+        assert!(self.bytes.is_empty());
+        self
+    }
+
+    /// Asserts a refusal with this status and code.
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
+        assert_eq!(
+            (self.status.as_u16(), self.json["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{self:?}"
+        );
+        self
+    }
+}
+
+/// Returns bytes that look random, the same for the same seed.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
