@@ -332,7 +332,7 @@ fn log_level(text: &str) -> Result<&'static str, String> {
 }
 
 /// Reads `90s`, `15m`, `24h`, `7d` or plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (digits, unit) = match text.find(|letter: char| !letter.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),

@@ -1,0 +1,213 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::exit;
+
+/// Administers ScaiDrive: on a data directory, or on the production configuration of the environment.
+#[derive(Debug, Parser)]
+#[command(name = "scaidrive", version, after_help = exit::HELP, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Directory of an embedded drive
+    #[arg(long, global = true, env = "SCAIDRIVE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Tenant to work in, by id or name [default: the first]
+    #[arg(long, global = true, value_name = "TENANT")]
+    pub(crate) tenant: Option<String>,
+    /// User to act as
+    #[arg(long, global = true, value_name = "USER", default_value = "admin")]
+    pub(crate) user: String,
+    /// Print one JSON document instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show causes of failures, and the log
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a drive, its first tenant and its administrator; does nothing where they are there
+    Init,
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Make bearer tokens of the embedded issuer
+    #[command(subcommand)]
+    Token(Token),
+    /// Create and list tenants
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// Create and list users
+    #[command(subcommand)]
+    User(User),
+    /// Create and list shares
+    #[command(subcommand)]
+    Share(Share),
+    /// Copy a directory or file into a share
+    Import(Import),
+    /// Copy a share or a folder of it into a directory
+    Export(Export),
+    /// List a folder
+    Ls(Ls),
+    /// Show what is used, logically and in the store
+    Stats,
+    /// Remove chunks that nothing needs any more
+    Gc(Gc),
+    /// Check that everything the database names is there, and every count exact
+    Fsck(Fsck),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// Makes tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Print a token for the user given with --user
+    Create {
+        /// What the token allows: files:read, files:write, tenant:admin, partner:admin, admin:*, *
+        #[arg(long = "scope", value_name = "SCOPE", default_values_t = [String::from("*")])]
+        scopes: Vec<String>,
+        /// How long it is good: 90s, 15m, 24h, 7d
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        lifetime: String,
+    },
+}
+
+/// Creates and lists tenants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tenant {
+    /// Create a tenant
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// List all tenants
+    List,
+}
+
+/// Creates and lists users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Create a user
+    Create {
+        /// Its id at the identity provider [default: a new one]
+        #[arg(long)]
+        id: Option<String>,
+        /// Its address
+        #[arg(long)]
+        email: Option<String>,
+        /// Its name
+        #[arg(long)]
+        name: Option<String>,
+        /// Make it an administrator of the tenant
+        #[arg(long)]
+        admin: bool,
+    },
+    /// List the tenant's users
+    List,
+}
+
+/// Creates and lists shares.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Share {
+    /// Create a share
+    Create {
+        /// Its name
+        name: String,
+        /// What it is for: central, personal, project
+        #[arg(long = "type", default_value = "project", value_name = "TYPE")]
+        share_type: String,
+        /// Who owns it [default: who acts]
+        #[arg(long)]
+        owner: Option<String>,
+        /// What it is for, in words
+        #[arg(long)]
+        description: Option<String>,
+        /// Hard limit in bytes
+        #[arg(long)]
+        quota_bytes: Option<u64>,
+    },
+    /// List the shares that the user can see
+    List,
+}
+
+/// Copies a directory or file into a share.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// Directory whose content is imported, or one file
+    pub(crate) source: PathBuf,
+    /// Share, by name or id
+    #[arg(long)]
+    pub(crate) share: String,
+    /// Folder in the share, made where it is missing
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    pub(crate) to: String,
+    /// Read every file, even where size and time say that it did not change
+    #[arg(long)]
+    pub(crate) checksum: bool,
+}
+
+/// Copies a share or folder into a directory.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Directory to fill, made where it is missing
+    pub(crate) target: PathBuf,
+    /// Share, by name or id
+    #[arg(long)]
+    pub(crate) share: String,
+    /// Folder in the share
+    #[arg(long, default_value = "/", value_name = "PATH")]
+    pub(crate) from: String,
+    /// Write every file, even where size and time say that it is there
+    #[arg(long)]
+    pub(crate) checksum: bool,
+}
+
+/// Lists a folder.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ls {
+    /// SHARE or SHARE:/PATH, the share by name or id
+    pub(crate) place: String,
+    /// Everything below, too
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
+    /// What is in the folder's trash, too
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+/// Collects chunks.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Gc {
+    /// Only tell what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep what was needed more recently than this [default: SCAIDRIVE_GC_GRACE]
+    ///
+    /// A shorter grace than the configured one is safe only while nothing writes and no older backup of the
+    /// database will be restored.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) grace: Option<String>,
+}
+
+/// Checks.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Fsck {
+    /// Read every chunk and compare its hash, too
+    #[arg(long)]
+    pub(crate) deep: bool,
+}
+
+/// Looks at the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every variable with its effective value, secrets masked, and every fault
+    Check,
+}

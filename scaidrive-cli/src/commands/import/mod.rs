@@ -1,0 +1,225 @@
+//! `scaidrive import`: a tree into a share, many files to a transaction.
+//!
+//! Scan, make the folders, leave out what is there already, write small files in batches and large ones as
+//! streams. What cannot be represented (a symbolic link, a name that is not UTF-8, a name that a sibling has in
+//! another case) is skipped, listed and told by the exit code; everything else is right.
+
+mod scan;
+mod write;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use scaidrive_core::model::{Caller, Error, FileName, Node, ParentId, Result, Share, SharePath};
+use scaidrive_core::services::{access::Right, bulk, paths};
+use serde::Serialize;
+
+use super::{places, progress};
+use crate::args::{Args, Import};
+use crate::exit::Code;
+use crate::output::size;
+use crate::session::Session;
+use scan::{Found, Scanned};
+
+/// Folders whose content is looked up at once.
+const LOOKUPS: usize = 4;
+
+/// What was left out, and why.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Skipped {
+    /// Path below the source.
+    pub(crate) path: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+impl Skipped {
+    fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// What an import did.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Summary {
+    /// Files that are in the share now, unchanged ones included.
+    pub(crate) files: u64,
+    /// Folders that are in the share now.
+    pub(crate) folders: u64,
+    /// Bytes of these files.
+    pub(crate) bytes: u64,
+    /// New files.
+    pub(crate) created: u64,
+    /// Files with a new version.
+    pub(crate) updated: u64,
+    /// Files that were there already.
+    pub(crate) unchanged: u64,
+    /// Bytes of chunks that were new to the store.
+    pub(crate) new_chunk_bytes: i64,
+    /// Bytes imported for each byte stored.
+    pub(crate) dedup_ratio: f64,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// What was left out.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// Where an import goes.
+pub(crate) struct Target<'s> {
+    session: &'s Session,
+    caller: Caller,
+    share: Share,
+}
+
+pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> Result<Code> {
+    let caller = session.caller(args).await?;
+    let share = places::share(&session.drive, &caller, &what.share).await?;
+    let target = Target { session, caller, share };
+    let began = Instant::now();
+    let before = target.stored().await?;
+    let source = what.source.clone();
+    let scanned = tokio::task::spawn_blocking(move || scan::scan(&source)).await;
+    let scanned = scanned.map_err(|error| Error::internal(error.to_string()))??;
+    let mut summary = target.import(scanned, what).await?;
+    summary.new_chunk_bytes = target.stored().await? - before;
+    summary.dedup_ratio = summary.bytes as f64 / summary.new_chunk_bytes.max(1) as f64;
+    summary.seconds = began.elapsed().as_secs_f64();
+    for skipped in summary.skipped.iter().filter(|_| !session.out.json) {
+        eprintln!("skipped: {}: {}", skipped.path, skipped.reason);
+    }
+    session.out.print(&summary, || text(&summary))?;
+    Ok(if summary.skipped.is_empty() { Code::Done } else { Code::Skipped })
+}
+
+fn text(done: &Summary) -> String {
+    let rate = |amount: f64| amount / done.seconds.max(0.001);
+    format!(
+        "{} files, {} folders, {} in {:.1} s ({:.0} files/s, {:.1} MB/s)\n\
+         {} new, {} updated, {} unchanged, {} skipped; {} of new chunks, dedup ratio {:.2}",
+        done.files,
+        done.folders,
+        size(done.bytes),
+        done.seconds,
+        rate(done.files as f64),
+        rate(done.bytes as f64 / 1e6),
+        done.created,
+        done.updated,
+        done.unchanged,
+        done.skipped.len(),
+        size(u64::try_from(done.new_chunk_bytes).unwrap_or(0)),
+        done.dedup_ratio,
+    )
+}
+
+impl Target<'_> {
+    /// Returns the bytes of all chunks of the tenant.
+    async fn stored(&self) -> Result<i64> {
+        Ok(self.session.drive.read().await?.chunk_stats(self.caller.tenant).await?.bytes)
+    }
+
+    async fn import(&self, scanned: Scanned, what: &Import) -> Result<Summary> {
+        let mut summary = Summary { skipped: scanned.skipped, ..Summary::default() };
+        let top = self.top(&what.to).await?;
+        let folders = self.folders(top, scanned.folders, &mut summary).await?;
+        let mut files = Vec::with_capacity(scanned.files.len());
+        for file in scanned.files {
+            match folders.get(&file.folder) {
+                Some(parent) => files.push((*parent, file)),
+                None => summary.skipped.push(Skipped::new(file.shown(), "its folder was skipped")),
+            }
+        }
+        let bar = progress::bar(files.iter().map(|(_, file)| file.size).sum(), self.session.out.json);
+        let work = self.changed(files, what.checksum, &mut summary).await?;
+        bar.inc(summary.bytes);
+        write::all(self, work, &bar, &mut summary).await?;
+        bar.finish_and_clear();
+        Ok(summary)
+    }
+
+    /// Returns the place that the import goes to, made where it is missing.
+    async fn top(&self, to: &str) -> Result<ParentId> {
+        let path = places::path(to)?;
+        let (drive, share) = (&self.session.drive, self.share.id);
+        let root = paths::place(drive, &self.caller, share, &SharePath::default(), Right::Create).await?;
+        let all = (1..=path.names().len()).map(|depth| path.prefix(depth)).collect();
+        let found = bulk::ensure_folders(drive, &self.caller, share, root.id(), all).await?;
+        found.get(&path).copied().ok_or_else(|| Error::internal("a folder that was made is not there"))
+    }
+
+    /// Makes the folders; where one cannot be made, it and all it holds is skipped.
+    async fn folders(
+        &self,
+        top: ParentId,
+        wanted: Vec<SharePath>,
+        summary: &mut Summary,
+    ) -> Result<HashMap<SharePath, ParentId>> {
+        let (drive, share) = (&self.session.drive, self.share.id);
+        let count = wanted.len() as u64;
+        match bulk::ensure_folders(drive, &self.caller, share, top, wanted.clone()).await {
+            Ok(found) => {
+                summary.folders = count;
+                return Ok(found);
+            }
+            Err(error) if error.is_internal() => return Err(error),
+            Err(_) => {}
+        }
+        // One of them is in the way of all: find out which, one by one.
+        let mut found = HashMap::from([(SharePath::default(), top)]);
+        for path in wanted {
+            let parent = path.split_last().and_then(|(above, _)| found.get(&above).copied());
+            let Some(name) = path.names().last().filter(|_| parent.is_some()) else {
+                summary.skipped.push(Skipped::new(path.to_string(), "its folder was skipped"));
+                continue;
+            };
+            let alone = SharePath::default().join(name.clone());
+            let made =
+                bulk::ensure_folders(drive, &self.caller, share, parent.unwrap_or(top), vec![alone.clone()]);
+            match made.await {
+                Ok(made) => {
+                    summary.folders += 1;
+                    found.extend(made.get(&alone).map(|id| (path, *id)));
+                }
+                Err(error) if error.is_internal() => return Err(error),
+                Err(error) => summary.skipped.push(Skipped::new(path.to_string(), error.to_string())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Leaves out the files that are in the share with the same size and time.
+    async fn changed(
+        &self,
+        files: Vec<(ParentId, Found)>,
+        checksum: bool,
+        summary: &mut Summary,
+    ) -> Result<Vec<(ParentId, Found, Option<Node>)>> {
+        let mut names: HashMap<ParentId, Vec<FileName>> = HashMap::new();
+        for (parent, file) in &files {
+            names.entry(*parent).or_default().push(file.name.clone());
+        }
+        let lookups = names.into_iter().map(|(parent, names)| async move {
+            let found = bulk::existing(&self.session.drive, &self.caller, parent, &names).await?;
+            Ok::<_, Error>(
+                found.into_iter().map(move |(key, node)| ((parent, key), node)).collect::<Vec<_>>(),
+            )
+        });
+        let mut known: HashMap<_, Node> = HashMap::new();
+        let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        while let Some(found) = lookups.try_next().await? {
+            known.extend(found);
+        }
+        let mut work = Vec::new();
+        for (parent, file) in files {
+            let node = known.remove(&(parent, file.name.key()));
+            if !checksum && node.as_ref().is_some_and(|node| file.is(node)) {
+                summary.files += 1;
+                summary.unchanged += 1;
+                summary.bytes += file.size;
+            } else {
+                work.push((parent, file, node));
+            }
+        }
+        Ok(work)
+    }
+}

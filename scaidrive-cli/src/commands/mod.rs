@@ -1,0 +1,63 @@
+//! One file a command; each talks to the services of the core and prints what they say.
+
+mod config;
+mod export;
+mod fsck;
+mod gc;
+mod import;
+mod init;
+mod ls;
+mod places;
+mod progress;
+mod shares;
+mod stats;
+mod tenants;
+mod token;
+mod users;
+
+use scaidrive_core::model::Result;
+
+use crate::args::{Args, Command};
+use crate::exit::Code;
+use crate::session::Session;
+
+/// Runs the command of a command line.
+pub(crate) async fn run(args: &Args) -> Result<Code> {
+    match &args.command {
+        Command::Config(command) => return config::run(args, command),
+        Command::Init | Command::Migrate => {
+            let session = Session::open_new(args).await?;
+            let outcome = match args.command {
+                Command::Init => init::init(&session).await,
+                _ => init::migrate(&session).await,
+            };
+            return close(&session, outcome).await;
+        }
+        _ => {}
+    }
+    let session = Session::open(args).await?;
+    let outcome = on_a_drive(&session, args).await;
+    close(&session, outcome).await
+}
+
+async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
+    match &args.command {
+        Command::Token(command) => token::run(session, args, command).await,
+        Command::Tenant(command) => tenants::run(session, command).await,
+        Command::User(command) => users::run(session, args, command).await,
+        Command::Share(command) => shares::run(session, args, command).await,
+        Command::Import(what) => import::run(session, args, what).await,
+        Command::Export(what) => export::run(session, args, what).await,
+        Command::Ls(what) => ls::run(session, args, what).await,
+        Command::Stats => stats::run(session, args).await,
+        Command::Gc(what) => gc::run(session, args, what).await,
+        Command::Fsck(what) => fsck::run(session, args, what).await,
+        Command::Init | Command::Migrate | Command::Config(_) => Ok(Code::Done),
+    }
+}
+
+/// Lets the drive finish what is under way.
+async fn close(session: &Session, outcome: Result<Code>) -> Result<Code> {
+    session.drive.meta.close().await;
+    outcome
+}

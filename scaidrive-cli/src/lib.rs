@@ -1,1 +1,0 @@
-//! Administers a ScaiDrive from a terminal.

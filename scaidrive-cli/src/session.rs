@@ -1,0 +1,87 @@
+//! From the command line and the environment to a drive, a tenant and a caller.
+
+use scaidrive_core::config::Config;
+use scaidrive_core::model::{Caller, Error, Result, Tenant, TenantId};
+use scaidrive_core::services::tenants;
+use scaidrive_core::{Drive, open};
+
+use crate::args::Args;
+use crate::output::Output;
+
+/// An open drive and how to talk about it.
+pub(crate) struct Session {
+    /// The drive.
+    pub(crate) drive: Drive,
+    /// How it is configured.
+    pub(crate) config: Config,
+    /// Where results go.
+    pub(crate) out: Output,
+}
+
+/// Looks a variable up: the flag first, then the environment.
+pub(crate) fn lookup(args: &Args) -> impl Fn(&str) -> Option<String> {
+    let data_dir = args.data_dir.as_ref().map(|dir| dir.display().to_string());
+    move |name| match name {
+        "SCAIDRIVE_DATA_DIR" => data_dir.clone(),
+        #[expect(clippy::disallowed_methods, reason = "a program's own place to read its environment")]
+        _ => std::env::var(name).ok(),
+    }
+}
+
+impl Session {
+    /// Opens a drive that is there, with a schema that fits.
+    pub(crate) async fn open(args: &Args) -> Result<Self> {
+        let config = Config::from_lookup(lookup(args))?;
+        if config.database_url.is_none() && !config.data_dir.join("scaidrive.db").exists() {
+            let dir = config.data_dir.display();
+            let fault = format!(
+                "there is no drive in {dir}; make one with `scaidrive init`, or name another --data-dir"
+            );
+            return Err(Error::Config { faults: vec![fault] });
+        }
+        let session = Self::open_raw(args, config).await?;
+        let pending = session.drive.meta.pending_migrations().await?;
+        if pending.is_empty() {
+            return Ok(session);
+        }
+        let fault = format!("the database lacks {}; run `scaidrive migrate`", pending.join(", "));
+        Err(Error::Config { faults: vec![fault] })
+    }
+
+    /// Opens a drive that may be new.
+    pub(crate) async fn open_new(args: &Args) -> Result<Self> {
+        let config = Config::from_lookup(lookup(args))?;
+        Self::open_raw(args, config).await
+    }
+
+    async fn open_raw(args: &Args, config: Config) -> Result<Self> {
+        let drive = open::open(&config).await?;
+        Ok(Self { drive, config, out: Output { json: args.json } })
+    }
+
+    /// Returns the tenant named, by id or name; the first where none is.
+    pub(crate) async fn tenant(&self, args: &Args) -> Result<Tenant> {
+        let Some(wanted) = &args.tenant else {
+            let all = tenants::list(&self.drive).await?;
+            return all.into_iter().next().ok_or(Error::NotFound);
+        };
+        if let Ok(id) = wanted.parse::<TenantId>() {
+            return tenants::get(&self.drive, id).await;
+        }
+        let named = tenants::list(&self.drive).await?.into_iter().filter(|tenant| tenant.name == *wanted);
+        match named.collect::<Vec<_>>().as_slice() {
+            [] => Err(Error::NotFound),
+            [only] => Ok(only.clone()),
+            _ => {
+                Err(Error::invalid("tenant", "several tenants have this name; give the id", wanted.as_str()))
+            }
+        }
+    }
+
+    /// Returns whom the user given is to the services.
+    pub(crate) async fn caller(&self, args: &Args) -> Result<Caller> {
+        let tenant = self.tenant(args).await?;
+        let wrong = |_| Error::invalid("user", "not the id of a user", args.user.as_str());
+        tenants::caller_for(&self.drive, tenant.id, &args.user.parse().map_err(wrong)?).await
+    }
+}

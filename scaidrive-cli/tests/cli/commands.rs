@@ -1,0 +1,166 @@
+//! Every command but the transfers: what it prints, and how it ends.
+
+use serde_json::Value;
+
+use crate::program::{Drive, Ran, program};
+
+#[test]
+fn init_makes_a_drive_once() {
+    let drive = Drive::new();
+    let first = drive.json(&["tenant", "list"]);
+    assert_eq!(first["total"], 1);
+    assert_eq!(drive.json(&["init"])["created"], false);
+    assert_eq!(drive.json(&["tenant", "list"]), first);
+    assert!(drive.run(&["migrate"]).done().contains("up to date"));
+}
+
+#[test]
+fn without_a_drive_nothing_is_made_by_accident() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("no drive");
+    for command in
+        [&["ls", "S"][..], &["stats"], &["gc"], &["fsck"], &["share", "list"], &["token", "create"]]
+    {
+        let output = program(command).env("SCAIDRIVE_DATA_DIR", &place).output().unwrap();
+        assert!(Ran(output).ended(2).contains("scaidrive init"));
+    }
+    assert!(!place.exists());
+}
+
+#[test]
+fn tenants_users_and_shares_are_made_and_listed() {
+    let drive = Drive::new();
+    drive.run(&["tenant", "create", "Second"]).done();
+    assert_eq!(drive.json(&["tenant", "list"])["tenants"][1]["name"], "Second");
+    drive.run(&["user", "create", "--id", "usr_1", "--email", "a@example.com", "--admin"]).done();
+    drive.run(&["user", "create", "--id", "usr_1"]).ended(6);
+    let users = drive.json(&["user", "list"]);
+    assert_eq!(users["users"][1]["admin_role"], "tenant_admin");
+    drive
+        .run(&["share", "create", "Other", "--type", "central", "--owner", "usr_1", "--quota-bytes", "5"])
+        .done();
+    drive.run(&["share", "create", "Other", "--type", "odd"]).ended(2);
+    drive.run(&["share", "create", "Other", "--owner", "nobody"]).ended(2);
+    let shares = drive.json(&["share", "list"]);
+    assert_eq!((&shares["total"], &shares["shares"][0]["quota_bytes"]), (&Value::from(2), &Value::from(5)));
+    assert!(drive.run(&["share", "list"]).done().contains("Other"));
+    drive.run(&["share", "list", "--user", "nobody"]).ended(5);
+    drive.run(&["share", "list", "--tenant", "nobody"]).ended(5);
+    drive.run(&["share", "list", "--tenant", "Second", "--user", "system:x"]).ended(5);
+}
+
+#[test]
+fn a_token_has_three_parts_and_known_scopes() {
+    let drive = Drive::new();
+    assert_eq!(drive.run(&["token", "create"]).done().trim().split('.').count(), 3);
+    let token = drive.json(&["token", "create", "--scope", "files:read", "--lifetime", "15m"]);
+    assert_eq!((&token["expires_in"], &token["scopes"][0]), (&Value::from(900), &Value::from("files:read")));
+    drive.run(&["token", "create", "--scope", "everything"]).ended(2);
+    drive.run(&["token", "create", "--lifetime", "long"]).ended(2);
+    drive.run(&["token", "create", "--user", "nobody"]).ended(5);
+}
+
+#[test]
+fn the_configuration_is_shown_without_its_secrets() {
+    let run = |args: &[&str]| {
+        let mut command = program(args);
+        command.env("SCAIDRIVE_S3_SECRET_KEY", "very-secret").env("SCAIDRIVE_LOG_LEVEL", "LOUD");
+        Ran(command.output().unwrap())
+    };
+    let shown = run(&["config", "check"]).ended(2);
+    assert!(!shown.contains("very-secret"), "{shown}");
+    for fault in ["SCAIDRIVE_S3_ENDPOINT", "SCAIDRIVE_S3_BUCKET", "SCAIDRIVE_LOG_LEVEL"] {
+        assert!(shown.contains(&format!("fault: {fault}")), "{fault} in {shown}");
+    }
+    let json: Value = serde_json::from_slice(&run(&["config", "check", "--json"]).0.stdout).unwrap();
+    assert_eq!(json["variables"]["SCAIDRIVE_S3_SECRET_KEY"], "(set, masked)");
+    assert_eq!(json["faults"].as_array().unwrap().len(), 4);
+    assert!(Ran(program(&["config", "check"]).output().unwrap()).done().contains("SCAIDRIVE_DATA_DIR"));
+}
+
+#[test]
+fn gc_removes_what_nothing_needs_and_fsck_finds_damage() {
+    let drive = Drive::new();
+    let source = drive.path("source");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("a"), "some bytes").unwrap();
+    drive.run(&["import", source.to_str().unwrap(), "--share", "S"]).done();
+    assert!(drive.run(&["fsck", "--deep"]).done().contains("clean"));
+    let would = drive.json(&["gc", "--dry-run", "--grace", "0"]);
+    assert_eq!(would["tenants"][0]["collected"]["chunks"], 0);
+    let object = find_object(&drive.path("drive").join("objects"));
+    std::fs::write(&object, "other bytes").unwrap();
+    assert!(drive.run(&["fsck"]).ended(4).contains("corrupt"));
+    assert_eq!(drive.json(&["fsck"])["clean"], false);
+    drive.run(&["export", drive.path("out").to_str().unwrap(), "--share", "S"]).ended(4);
+    std::fs::remove_file(&object).unwrap();
+    assert!(drive.run(&["fsck"]).ended(4).contains("missing"));
+    drive.run(&["gc", "--grace", "soon"]).ended(2);
+}
+
+fn find_object(dir: &std::path::Path) -> std::path::PathBuf {
+    let mut entry = std::fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
+    while entry.is_dir() {
+        entry = std::fs::read_dir(&entry).unwrap().next().unwrap().unwrap().path();
+    }
+    entry
+}
+
+#[test]
+fn stats_and_lists_are_json_when_asked() {
+    let drive = Drive::new();
+    for command in [
+        &["stats"][..],
+        &["share", "list"],
+        &["user", "list"],
+        &["tenant", "list"],
+        &["ls", "S"],
+        &["gc"],
+        &["fsck"],
+    ] {
+        assert!(drive.json(command).is_object(), "{command:?}");
+        assert!(!drive.run(command).done().is_empty(), "{command:?}");
+    }
+    drive.run(&["ls", "Nothing"]).ended(5);
+    drive.run(&["ls", "S:/nothing"]).ended(5);
+    drive.run(&["no-such-command"]).ended(2);
+}
+
+/// The reference of the command line is a file, so that it cannot go stale.
+#[test]
+fn the_help_is_as_agreed() {
+    let mut all = String::new();
+    let subcommands = [
+        "",
+        "init",
+        "migrate",
+        "token",
+        "token create",
+        "tenant",
+        "tenant create",
+        "user",
+        "user create",
+        "share",
+        "share create",
+        "import",
+        "export",
+        "ls",
+        "stats",
+        "gc",
+        "fsck",
+        "config",
+        "config check",
+    ];
+    for subcommand in subcommands {
+        let mut args: Vec<&str> = subcommand.split_whitespace().collect();
+        args.push("--help");
+        let text = Ran(program(&args).output().unwrap()).done();
+        all.push_str(&format!("$ scaidrive {}\n{text}\n", args.join(" ")));
+    }
+    let agreed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/help.txt");
+    #[expect(clippy::disallowed_methods, reason = "the switch that writes the reference anew")]
+    if std::env::var("UPDATE_SNAPSHOTS").is_ok() {
+        std::fs::write(agreed, &all).unwrap();
+    }
+    assert_eq!(all, std::fs::read_to_string(agreed).unwrap_or_default(), "if meant: UPDATE_SNAPSHOTS=1");
+}

@@ -1,0 +1,204 @@
+//! The same for programs without an async runtime: a thin cover that brings its own.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use scaidrive_core::model::{Error, FileInfo, FolderInfo, LoggedChange, NodeId, Result, Version};
+use scaidrive_core::services::folders::{Child, Walked};
+use scaidrive_core::services::trash::TrashItem;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use crate::share::{FileReader, Item};
+use crate::{Config, share};
+
+/// Bytes taken from a host's reader at once.
+const BLOCK: usize = 256 << 10;
+
+/// A drive for blocking code; cheap to clone. It must not be used on a thread of an async runtime.
+#[derive(Clone, Debug)]
+pub struct ScaiDrive {
+    runtime: Arc<Runtime>,
+    inner: crate::ScaiDrive,
+}
+
+/// A share for blocking code: every method does what its async twin does, with the same errors.
+#[derive(Clone, Debug)]
+pub struct Share {
+    runtime: Arc<Runtime>,
+    inner: share::Share,
+}
+
+impl ScaiDrive {
+    /// Opens the drive in a directory: see [`crate::ScaiDrive::open_dir`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open(&Config::embedded(dir.as_ref()))
+    }
+
+    /// Opens a drive as configured: see [`crate::ScaiDrive::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(config: &Config) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = Arc::new(runtime.map_err(|error| Error::internal(format!("no runtime: {error}")))?);
+        let inner = runtime.block_on(crate::ScaiDrive::open(config))?;
+        Ok(Self { runtime, inner })
+    }
+
+    fn share_of(&self, inner: share::Share) -> Share {
+        Share { runtime: Arc::clone(&self.runtime), inner }
+    }
+
+    /// Creates a share.
+    ///
+    /// # Errors
+    /// As [`crate::ScaiDrive::create_share`].
+    pub fn create_share(&self, name: &str) -> Result<Share> {
+        Ok(self.share_of(self.runtime.block_on(self.inner.create_share(name))?))
+    }
+
+    /// Returns a share by its name or id.
+    ///
+    /// # Errors
+    /// As [`crate::ScaiDrive::share`].
+    pub fn share(&self, name: &str) -> Result<Share> {
+        Ok(self.share_of(self.runtime.block_on(self.inner.share(name))?))
+    }
+
+    /// Returns the shares that the acting user sees.
+    ///
+    /// # Errors
+    /// As [`crate::ScaiDrive::shares`].
+    pub fn shares(&self) -> Result<Vec<Share>> {
+        let found = self.runtime.block_on(self.inner.shares())?;
+        Ok(found.into_iter().map(|share| self.share_of(share)).collect())
+    }
+
+    /// Finishes what is under way and closes the database.
+    pub fn close(self) {
+        self.runtime.block_on(self.inner.close());
+    }
+}
+
+/// Makes the blocking twins of methods that only wait.
+macro_rules! twins {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)+) => {
+        impl Share {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// As its async twin.
+            pub fn $name(&self, $($arg: $type),*) -> Result<$out> {
+                self.runtime.block_on(self.inner.$name($($arg),*))
+            })+
+        }
+    };
+}
+
+twins! {
+    /// Returns what is at a path.
+    metadata(path: &str) -> Item;
+    /// Writes bytes that are in memory.
+    write_bytes(path: &str, bytes: impl Into<Bytes>) -> FileInfo;
+    /// Makes a folder and those above it.
+    create_folder(path: &str) -> FolderInfo;
+    /// Returns a whole content: for small files.
+    read_to_vec(path: &str) -> Vec<u8>;
+    /// Returns part of a content.
+    read_range(path: &str, range: Range<u64>) -> Vec<u8>;
+    /// Returns everything in a folder.
+    list(path: &str) -> Vec<Child>;
+    /// Returns everything below a folder.
+    walk(path: &str) -> Vec<Walked>;
+    /// Moves and renames in one.
+    rename(from: &str, to: &str) -> Item;
+    /// Copies a file, or a folder with all it holds.
+    copy(from: &str, to: &str) -> Item;
+    /// Puts a file or folder in the trash.
+    remove(path: &str) -> ();
+    /// Removes a file or folder for good.
+    remove_permanently(path: &str) -> ();
+    /// Returns what is in the trash.
+    trash() -> Vec<TrashItem>;
+    /// Takes an item out of the trash.
+    restore_from_trash(id: NodeId) -> Item;
+    /// Returns a file's versions, newest first.
+    versions(path: &str) -> Vec<Version>;
+    /// Makes an old version current again.
+    restore(path: &str, number: u32) -> u32;
+    /// Returns the position of the last change.
+    position() -> i64;
+}
+
+impl Share {
+    /// Returns the share's name.
+    pub fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    /// Writes what a reader gives, in bounded memory.
+    ///
+    /// # Errors
+    /// As [`crate::Share::write`].
+    pub fn write(&self, path: &str, mut reader: impl Read) -> Result<FileInfo> {
+        let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(2);
+        let (share, path) = (self.inner.clone(), path.to_owned());
+        let blocks = stream::unfold(receiver, |mut all| async { Some((all.recv().await?, all)) });
+        let writing =
+            self.runtime.spawn(async move { share.write(&path, StreamReader::new(blocks.boxed())).await });
+        loop {
+            let mut block = vec![0; BLOCK];
+            let part = match reader.read(&mut block) {
+                Ok(0) => break,
+                Ok(length) => {
+                    block.truncate(length);
+                    Ok(Bytes::from(block))
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let failed = part.is_err();
+            // Nobody receives any more once the write has failed: then it says why.
+            if sender.blocking_send(part).is_err() || failed {
+                break;
+            }
+        }
+        drop(sender);
+        let written = self.runtime.block_on(writing);
+        written.map_err(|error| Error::internal(format!("a write broke off: {error}")))?
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As [`crate::Share::read`].
+    pub fn read(&self, path: &str) -> Result<SyncIoBridge<FileReader>> {
+        let reader = self.runtime.block_on(self.inner.read(path))?;
+        Ok(SyncIoBridge::new_with_handle(reader, self.runtime.handle().clone()))
+    }
+
+    /// Opens an old version of a file for reading.
+    ///
+    /// # Errors
+    /// As [`crate::Share::read_version`].
+    pub fn read_version(&self, path: &str, number: u32) -> Result<SyncIoBridge<FileReader>> {
+        let reader = self.runtime.block_on(self.inner.read_version(path, number))?;
+        Ok(SyncIoBridge::new_with_handle(reader, self.runtime.handle().clone()))
+    }
+
+    /// Returns the share's changes after a position; each call of `next` waits for one.
+    pub fn watch_from(&self, position: i64) -> impl Iterator<Item = Result<LoggedChange>> + use<> {
+        let (runtime, mut changes) = (Arc::clone(&self.runtime), self.inner.watch_from(position));
+        std::iter::from_fn(move || runtime.block_on(changes.next()))
+    }
+}

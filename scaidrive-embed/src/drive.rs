@@ -1,0 +1,141 @@
+//! A drive: open, shares, users, close.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use scaidrive_core::config::Config;
+use scaidrive_core::jobs::Worker;
+use scaidrive_core::model::{Caller, Result, ShareType, User, UserId};
+use scaidrive_core::services::shares::{self, NewShare};
+use scaidrive_core::services::tenants::{self, NewUser};
+use scaidrive_core::services::{foreign, paths};
+use scaidrive_core::{Drive, Ports, open};
+use tokio::task::AbortHandle;
+
+use crate::share::Share;
+
+/// A drive of the host program, acting as one of its users; cheap to clone.
+///
+/// While one is open, its jobs run in the background on the runtime that opened it.
+#[derive(Clone, Debug)]
+pub struct ScaiDrive {
+    drive: Drive,
+    caller: Caller,
+    background: Arc<Background>,
+}
+
+/// The background tasks; they end with the last handle.
+#[derive(Debug)]
+struct Background(Vec<AbortHandle>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl ScaiDrive {
+    /// Opens the drive in a directory, made now if there is none, acting as its administrator.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) where the directory cannot be made or used.
+    pub async fn open_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open(&Config::embedded(dir.as_ref())).await
+    }
+
+    /// Opens a drive as configured, its schema brought up to date, acting as its administrator.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) where the configuration cannot be used;
+    /// [`Error::Database`](crate::Error::Database) where the database does not answer within a minute.
+    pub async fn open(config: &Config) -> Result<Self> {
+        Self::from_ports(open::ports(config).await?).await
+    }
+
+    /// Opens a drive on parts that the host brings, acting as its administrator.
+    ///
+    /// # Errors
+    /// What the parts fail with.
+    pub async fn from_ports(ports: Ports) -> Result<Self> {
+        let drive = Drive::new(ports);
+        open::migrate(&drive).await?;
+        let (tenant, admin, _) = tenants::bootstrap(&drive).await?;
+        let caller = tenants::caller_for(&drive, tenant.id, &admin.id).await?;
+        let worker = Worker::new(drive.clone());
+        let jobs = tokio::spawn(async move { worker.run().await });
+        let watched = drive.clone();
+        let foreign = tokio::spawn(async move { foreign::watch(&watched).await });
+        let background = Arc::new(Background(vec![jobs.abort_handle(), foreign.abort_handle()]));
+        Ok(Self { drive, caller, background })
+    }
+
+    /// Returns the core that this drive is a handle on: for what this crate has no word for.
+    pub fn core(&self) -> &Drive {
+        &self.drive
+    }
+
+    /// Returns whom this handle acts as.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Returns a handle that acts as another user of the same tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such user.
+    pub async fn as_user(&self, user: &UserId) -> Result<Self> {
+        let caller = tenants::caller_for(&self.drive, self.caller.tenant, user).await?;
+        Ok(Self { caller, ..self.clone() })
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the id is taken.
+    pub async fn create_user(&self, id: Option<UserId>, name: Option<&str>) -> Result<User> {
+        let new = NewUser { id, name: name.map(str::to_owned), ..NewUser::default() };
+        tenants::create_user(&self.drive, &self.caller, new).await
+    }
+
+    /// Creates a share that the acting user owns. Names need not be unique, but only unique ones can be looked up.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name that is empty or longer than 255 bytes.
+    pub async fn create_share(&self, name: &str) -> Result<Share> {
+        let new = NewShare {
+            name: name.to_owned(),
+            share_type: ShareType::Project,
+            owner: None,
+            description: None,
+            quota_bytes: None,
+        };
+        let share = shares::create(&self.drive, &self.caller, new).await?;
+        Ok(Share::new(self.drive.clone(), self.caller.clone(), share))
+    }
+
+    /// Returns a share by its name or id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if the acting user sees none of that name,
+    /// [`Error::Invalid`](crate::Error::Invalid) if it sees several.
+    pub async fn share(&self, name: &str) -> Result<Share> {
+        let share = paths::share_named(&self.drive, &self.caller, name).await?;
+        Ok(Share::new(self.drive.clone(), self.caller.clone(), share))
+    }
+
+    /// Returns the shares that the acting user sees.
+    ///
+    /// # Errors
+    /// What the database fails with.
+    pub async fn shares(&self) -> Result<Vec<Share>> {
+        let found = shares::list(&self.drive, &self.caller, false, false, 10_000, 0).await?;
+        let share = |share| Share::new(self.drive.clone(), self.caller.clone(), share);
+        Ok(found.shares.into_iter().map(share).collect())
+    }
+
+    /// Finishes what is under way and closes the database; other handles on the drive fail from then on.
+    pub async fn close(self) {
+        self.background.0.iter().for_each(AbortHandle::abort);
+        self.drive.meta.close().await;
+    }
+}

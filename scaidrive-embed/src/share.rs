@@ -1,0 +1,426 @@
+//! A share: files and folders by path.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use scaidrive_core::Drive;
+use scaidrive_core::model::{
+    ByteRange, Caller, Error, FileId, FileInfo, FileName, FolderInfo, LoggedChange, NodeId, ParentId, Result,
+    Share as Facts, SharePath, Version,
+};
+use scaidrive_core::services::access::{Located, Right};
+use scaidrive_core::services::content::{self, Readable};
+use scaidrive_core::services::files::{self, IfMatch, NewFile};
+use scaidrive_core::services::folders::{self, Child, Listing, Walked};
+use scaidrive_core::services::ingest::StoredContent;
+use scaidrive_core::services::moves::{self, Target};
+use scaidrive_core::services::trash::{self, RestoredItem, TrashItem};
+use scaidrive_core::services::{bulk, copies, feed, paths, versions};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::StreamReader;
+
+use crate::watch;
+
+/// How often a write is tried again when somebody else creates or removes the same file meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Versions read at once.
+const VERSIONS: u32 = 1000;
+
+/// A share as one user sees it; cheap to clone.
+///
+/// Paths are relative to the share, their names compared without regard to case. Unless said otherwise every method
+/// fails with [`Error::NotFound`] for a path that leads nowhere, [`Error::Invalid`] for one that cannot be,
+/// [`Error::PermissionDenied`] where the user may see but not do, and [`Error::Gone`] once the share is in the trash.
+#[derive(Clone, Debug)]
+pub struct Share {
+    drive: Drive,
+    caller: Caller,
+    facts: Facts,
+}
+
+/// A file or folder.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A file.
+    File(FileInfo),
+    /// A folder.
+    Folder(FolderInfo),
+}
+
+impl Item {
+    fn of(found: &Located) -> Result<Self> {
+        let file = found.file_info().map(Self::File);
+        file.or_else(|| found.folder_info().map(Self::Folder)).ok_or(Error::NotFound)
+    }
+
+    /// Returns its path in the share.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::File(file) => &file.path,
+            Self::Folder(folder) => &folder.path,
+        }
+    }
+}
+
+type Bytestream = BoxStream<'static, std::io::Result<Bytes>>;
+
+/// A file's content on its way out: verified chunk by chunk, a few read ahead.
+pub struct FileReader {
+    readable: Readable,
+    bytes: StreamReader<Bytestream, Bytes>,
+}
+
+impl FileReader {
+    fn new(drive: &Drive, readable: Readable, range: Option<ByteRange>) -> Self {
+        let bytes = content::stream(drive, &readable, range).map_err(std::io::Error::other).boxed();
+        Self { bytes: StreamReader::new(bytes), readable }
+    }
+
+    /// Returns the size of the whole content in bytes.
+    pub fn size(&self) -> u64 {
+        self.readable.size
+    }
+
+    /// Returns the SHA-256 of the whole content, in hex.
+    pub fn checksum(&self) -> String {
+        self.readable.checksum.to_string()
+    }
+
+    /// Returns the number of the version that is read.
+    pub fn version(&self) -> u32 {
+        self.readable.version
+    }
+}
+
+impl AsyncRead for FileReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_read(context, buffer)
+    }
+}
+
+impl Share {
+    pub(crate) fn new(drive: Drive, caller: Caller, facts: Facts) -> Self {
+        Self { drive, caller, facts }
+    }
+
+    /// Returns the share's name.
+    pub fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    /// Returns what is known of the share, as of when this handle was made.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    async fn node(&self, path: &str, right: Right) -> Result<Located> {
+        paths::node(&self.drive, &self.caller, self.facts.id, &SharePath::parse(path)?, right).await
+    }
+
+    async fn file(&self, path: &str, right: Right) -> Result<FileId> {
+        self.node(path, right).await?.node().id.as_file().ok_or(Error::NotFound)
+    }
+
+    /// Returns where a path's last name goes, and that name.
+    async fn place(&self, path: &str) -> Result<(ParentId, FileName)> {
+        let path = SharePath::parse(path)?;
+        let (above, name) =
+            path.split_last().ok_or_else(|| Error::invalid("path", "must name something", "/"))?;
+        let place = paths::place(&self.drive, &self.caller, self.facts.id, &above, Right::Create).await?;
+        Ok((place.id(), name.clone()))
+    }
+
+    /// Returns what is at a path.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn metadata(&self, path: &str) -> Result<Item> {
+        Item::of(&self.node(path, Right::Read).await?)
+    }
+
+    /// Writes what a reader gives: a new file with the folders above it, or a new version of the one that is there.
+    ///
+    /// Durable when this returns; nothing is visible before. Memory is bounded, whatever the size.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] over the tenant's limit (5 GiB by default), [`Error::BadStream`] when the reader fails,
+    /// [`Error::NameConflict`] where a folder has the name or a file has the name of a folder above.
+    pub async fn write(
+        &self,
+        path: &str,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Result<FileInfo> {
+        let path = SharePath::parse(path)?;
+        let content = files::store(&self.drive, &self.caller, reader).await?;
+        for _ in 1..ATTEMPTS {
+            match self.put(&path, content.clone()).await {
+                Err(Error::NameConflict { .. } | Error::NotFound | Error::Gone { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        self.put(&path, content).await
+    }
+
+    async fn put(&self, path: &SharePath, content: StoredContent) -> Result<FileInfo> {
+        let (above, name) =
+            path.split_last().ok_or_else(|| Error::invalid("path", "must name a file", "/"))?;
+        match paths::node(&self.drive, &self.caller, self.facts.id, path, Right::Write).await {
+            Ok(found) => {
+                let taken = || Error::NameConflict { name: name.to_string() };
+                let id = found.node().id.as_file().ok_or_else(taken)?;
+                files::write_from(&self.drive, &self.caller, id, IfMatch::default(), None, content).await
+            }
+            Err(Error::NotFound) => {
+                let folder = self.ensure_folder(&above).await?.folder();
+                let new = NewFile {
+                    share: self.facts.id,
+                    folder,
+                    name: name.clone(),
+                    mime_type: None,
+                    modified_at: None,
+                };
+                files::create_from(&self.drive, &self.caller, new, content).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ensure_folder(&self, path: &SharePath) -> Result<ParentId> {
+        let all = (1..=path.names().len()).map(|depth| path.prefix(depth)).collect();
+        let root = ParentId::Root(self.facts.id);
+        let found = bulk::ensure_folders(&self.drive, &self.caller, self.facts.id, root, all).await?;
+        found.get(path).copied().ok_or_else(|| Error::internal("a folder that was made is not there"))
+    }
+
+    /// Writes bytes that are in memory, as [`write`](Self::write) does.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_bytes(&self, path: &str, bytes: impl Into<Bytes>) -> Result<FileInfo> {
+        self.write(path, std::io::Cursor::new(bytes.into())).await
+    }
+
+    /// Makes a folder and those above it; one that is there is as good as new.
+    ///
+    /// # Errors
+    /// [`Error::NameConflict`] where a file is in the way.
+    pub async fn create_folder(&self, path: &str) -> Result<FolderInfo> {
+        let id = self.ensure_folder(&SharePath::parse(path)?).await?.folder();
+        let id = id.ok_or_else(|| Error::invalid("path", "must name a folder", path))?;
+        folders::get(&self.drive, &self.caller, id).await
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As said at [`Share`]. Reading fails with an I/O error around [`Error::Corrupt`] rather than give a wrong byte.
+    pub async fn read(&self, path: &str) -> Result<FileReader> {
+        let id = self.file(path, Right::Read).await?;
+        Ok(FileReader::new(&self.drive, content::open(&self.drive, &self.caller, id, None).await?, None))
+    }
+
+    /// Opens an old version of a file for reading.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`Error::NotFound`] if there is no such version.
+    pub async fn read_version(&self, path: &str, number: u32) -> Result<FileReader> {
+        let id = self.file(path, Right::Read).await?;
+        Ok(FileReader::new(
+            &self.drive,
+            content::open(&self.drive, &self.caller, id, Some(number)).await?,
+            None,
+        ))
+    }
+
+    /// Returns a whole content: for small files.
+    ///
+    /// # Errors
+    /// As said at [`Share`]; [`Error::Corrupt`] rather than a wrong byte.
+    pub async fn read_to_vec(&self, path: &str) -> Result<Vec<u8>> {
+        let id = self.file(path, Right::Read).await?;
+        let readable = content::open(&self.drive, &self.caller, id, None).await?;
+        content::read(&self.drive, &readable, None).await
+    }
+
+    /// Returns part of a content; a range that reaches past the end gives what is there.
+    ///
+    /// # Errors
+    /// [`Error::RangeNotSatisfiable`] for a range that is empty or starts at or after the end.
+    pub async fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let id = self.file(path, Right::Read).await?;
+        let readable = content::open(&self.drive, &self.caller, id, None).await?;
+        let range = ByteRange { start: range.start, end: range.end.min(readable.size) };
+        if range.start >= range.end {
+            return Err(Error::RangeNotSatisfiable { size: readable.size });
+        }
+        content::read(&self.drive, &readable, Some(range)).await
+    }
+
+    /// Returns everything in a folder, by name; `/` is the share's root.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn list(&self, path: &str) -> Result<Vec<Child>> {
+        let path = SharePath::parse(path)?;
+        let place = paths::place(&self.drive, &self.caller, self.facts.id, &path, Right::Read).await?;
+        let mut listing = Listing::default();
+        let mut all = Vec::new();
+        loop {
+            let folder = place.id().folder();
+            let page = folders::children(&self.drive, &self.caller, self.facts.id, folder, &listing).await?;
+            all.extend(page.items);
+            listing.after = page.next;
+            if listing.after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Returns everything below a folder, each folder before what it holds; about half a KiB of memory for each.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn walk(&self, path: &str) -> Result<Vec<Walked>> {
+        let path = SharePath::parse(path)?;
+        let place = paths::place(&self.drive, &self.caller, self.facts.id, &path, Right::Read).await?;
+        folders::walk(&self.drive, &self.caller, self.facts.id, place.id().folder()).await
+    }
+
+    /// Moves and renames in one, history and all: the folder of `to` must exist.
+    ///
+    /// # Errors
+    /// [`Error::NameConflict`] where `to` is taken, [`Error::Cycle`] for a folder into itself.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<Item> {
+        let id = self.node(from, Right::Delete).await?.node().id;
+        let (parent, name) = self.place(to).await?;
+        let target = Target { parent, name: Some(name) };
+        match id {
+            NodeId::File(id) => moves::file(&self.drive, &self.caller, id, target).await.map(Item::File),
+            NodeId::Folder(id) => {
+                moves::folder(&self.drive, &self.caller, id, target).await.map(Item::Folder)
+            }
+        }
+    }
+
+    /// Copies a file, or a folder with all it holds; no bytes move.
+    ///
+    /// # Errors
+    /// As [`rename`](Self::rename).
+    pub async fn copy(&self, from: &str, to: &str) -> Result<Item> {
+        let id = self.node(from, Right::Read).await?.node().id;
+        let (parent, name) = self.place(to).await?;
+        let target = Target { parent, name: Some(name) };
+        match id {
+            NodeId::File(id) => copies::file(&self.drive, &self.caller, id, target).await.map(Item::File),
+            NodeId::Folder(id) => {
+                copies::folder(&self.drive, &self.caller, id, target).await.map(Item::Folder)
+            }
+        }
+    }
+
+    /// Puts a file or folder in the trash.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn remove(&self, path: &str) -> Result<()> {
+        let id = self.node(path, Right::Delete).await?.node().id;
+        trash::delete(&self.drive, &self.caller, id, false).await
+    }
+
+    /// Removes a file or folder for good, its versions too.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn remove_permanently(&self, path: &str) -> Result<()> {
+        let id = self.node(path, Right::Delete).await?.node().id;
+        trash::delete(&self.drive, &self.caller, id, true).await
+    }
+
+    /// Returns what is in the trash, newest first.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn trash(&self) -> Result<Vec<TrashItem>> {
+        let (mut all, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = trash::list(&self.drive, &self.caller, self.facts.id, after.as_deref(), 1000).await?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Takes an item out of the trash: to its place, or to the root if that is gone; renamed if its name is taken.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn restore_from_trash(&self, id: NodeId) -> Result<Item> {
+        Ok(match trash::restore(&self.drive, &self.caller, id).await? {
+            RestoredItem::File(file) => Item::File(file),
+            RestoredItem::Folder(folder) => Item::Folder(folder),
+        })
+    }
+
+    /// Returns a file's versions, newest first.
+    ///
+    /// # Errors
+    /// As said at [`Share`].
+    pub async fn versions(&self, path: &str) -> Result<Vec<Version>> {
+        let id = self.file(path, Right::Read).await?;
+        let mut all: Vec<Version> = Vec::new();
+        loop {
+            let page = versions::list(&self.drive, &self.caller, id, VERSIONS, all.len() as u32).await?;
+            let is_last = page.versions.len() < VERSIONS as usize;
+            all.extend(page.versions);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Makes an old version current again, as a new version; returns its number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such version.
+    pub async fn restore(&self, path: &str, number: u32) -> Result<u32> {
+        let id = self.file(path, Right::Write).await?;
+        Ok(versions::restore(&self.drive, &self.caller, id, number).await?.version)
+    }
+
+    /// Returns the position of the last change: where [`watch_from`](Self::watch_from) goes on later.
+    ///
+    /// # Errors
+    /// What the database fails with.
+    pub async fn position(&self) -> Result<i64> {
+        feed::head(&self.drive, &self.caller).await
+    }
+
+    /// Returns the share's changes from now on, by whomever they are made.
+    ///
+    /// # Errors
+    /// What the database fails with.
+    pub async fn watch(&self) -> Result<impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<>> {
+        Ok(self.watch_from(self.position().await?))
+    }
+
+    /// Returns the share's changes after a position: each once, in the order of their commits, none left out.
+    ///
+    /// The stream does not end by itself; it fails once the share is out of sight.
+    pub fn watch_from(
+        &self,
+        position: i64,
+    ) -> impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<> {
+        watch::changes(self.drive.clone(), self.caller.clone(), self.facts.id, position)
+    }
+}

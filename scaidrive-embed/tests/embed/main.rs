@@ -1,0 +1,1 @@
+//! The embedding API, as a host program uses it.
