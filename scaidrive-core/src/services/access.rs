@@ -168,6 +168,13 @@ impl Place {
             .map_err(|message| Error::invalid("name", message, name))
     }
 
+    /// Returns the place that a folder just made in this one is.
+    pub fn with_child(&self, folder: &Node) -> Self {
+        let above = self.folder.as_ref().map(|above| above.chain.as_slice()).unwrap_or_default();
+        let chain = std::iter::once(folder).chain(above).cloned().collect();
+        Self { share: self.share.clone(), folder: Some(Located { chain, share: self.share.clone() }) }
+    }
+
     /// Tells whether the place is this folder or lies below it.
     pub fn is_within(&self, id: NodeId) -> bool {
         self.folder.as_ref().is_some_and(|folder| folder.is_within(id))

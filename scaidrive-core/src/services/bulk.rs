@@ -1,6 +1,6 @@
 //! Many small files at once: they share chunk transactions, syncs and one metadata transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -76,7 +76,9 @@ impl Mutation for EnsureFolders {
     type Output = HashMap<SharePath, ParentId>;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        tx.rows.lock_tree_shared(tx.caller.tenant, self.share).await?;
         let mut known = self.known.clone();
+        let mut new = NewFolders::of(self.share);
         for path in &self.paths {
             for depth in 1..=path.names().len() {
                 let prefix = path.prefix(depth);
@@ -86,25 +88,60 @@ impl Mutation for EnsureFolders {
                 let Some((above, name)) = prefix.split_last() else { continue };
                 let parent =
                     *known.get(&above).ok_or_else(|| Error::internal("a parent was not made first"))?;
-                let id = self.ensure(tx, parent, name.clone()).await?;
+                let id = new.ensure(tx, parent, name.clone()).await?;
                 known.insert(prefix, ParentId::Folder(id));
             }
         }
+        tx.rows.insert_nodes(&new.rows).await?;
         Ok(known)
     }
 }
 
-impl EnsureFolders {
-    async fn ensure(&self, tx: &mut Tx<'_>, parent: ParentId, name: FileName) -> Result<FolderId> {
-        match tx.rows.child(tx.caller.tenant, parent, &name.key()).await? {
-            Some(Node { id: NodeId::Folder(id), .. }) => Ok(id),
-            Some(_) => Err(Error::NameConflict { name: name.to_string() }),
-            None => {
-                let place = tree::place(tx, self.share, parent, Right::Create).await?;
-                let node = folders::insert(tx, &place, name).await?;
-                node.id.as_folder().ok_or_else(|| Error::internal("a new folder is no folder"))
+/// The folders that a mutation makes, gathered so that they are inserted together.
+struct NewFolders {
+    share: ShareId,
+    places: HashMap<ParentId, Place>,
+    made: HashMap<(ParentId, NameKey), FolderId>,
+    fresh: HashSet<FolderId>,
+    rows: Vec<Node>,
+}
+
+impl NewFolders {
+    fn of(share: ShareId) -> Self {
+        Self { share, places: HashMap::new(), made: HashMap::new(), fresh: HashSet::new(), rows: Vec::new() }
+    }
+
+    async fn ensure(&mut self, tx: &mut Tx<'_>, parent: ParentId, name: FileName) -> Result<FolderId> {
+        let slot = (parent, name.key());
+        if let Some(id) = self.made.get(&slot) {
+            return Ok(*id);
+        }
+        let is_new = parent.folder().is_some_and(|id| self.fresh.contains(&id));
+        if !is_new {
+            match tx.rows.child(tx.caller.tenant, parent, &slot.1).await? {
+                Some(Node { id: NodeId::Folder(id), .. }) => return Ok(id),
+                Some(_) => return Err(Error::NameConflict { name: name.to_string() }),
+                None => {}
             }
         }
+        let place = self.place(tx, parent).await?;
+        let node = folders::new_in(tx, &place, name)?;
+        let id = node.id.as_folder().ok_or_else(|| Error::internal("a new folder is no folder"))?;
+        self.places.insert(ParentId::Folder(id), place.with_child(&node));
+        self.made.insert(slot, id);
+        self.fresh.insert(id);
+        self.rows.push(node);
+        Ok(id)
+    }
+
+    /// Returns a place to make a folder in: a new one is known, others are looked at once.
+    async fn place(&mut self, tx: &mut Tx<'_>, parent: ParentId) -> Result<Place> {
+        if let Some(place) = self.places.get(&parent) {
+            return Ok(place.clone());
+        }
+        let place = tree::place(tx, self.share, parent, Right::Create).await?;
+        self.places.insert(parent, place.clone());
+        Ok(place)
     }
 }
 

@@ -79,10 +79,16 @@ pub(super) fn new_folder(tx: &Tx<'_>, share: ShareId, parent: ParentId, name: Fi
 
 /// Inserts a new folder into a place, charges it and tells the world.
 pub(super) async fn insert(tx: &mut Tx<'_>, place: &Place, name: FileName) -> Result<Node> {
+    let node = new_in(tx, place, name)?;
+    tx.rows.insert_nodes(std::slice::from_ref(&node)).await?;
+    Ok(node)
+}
+
+/// Returns a new folder's row, charged and told of already; inserting it is left to do.
+pub(super) fn new_in(tx: &mut Tx<'_>, place: &Place, name: FileName) -> Result<Node> {
     place.check_limits(name.as_str())?;
     let node = new_folder(tx, place.share.id, place.id(), name);
     let path = place.path_of(node.name.as_str());
-    tx.rows.insert_nodes(std::slice::from_ref(&node)).await?;
     tx.charge(node.share, &node.owner, tree::usage_of(&node));
     tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
     tx.audit(tree::audit("folder.create", node.id, path));

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use scaidrive_core::model::{Caller, Error, FileName, Node, ParentId, Result, Share, SharePath};
-use scaidrive_core::services::{access::Right, bulk, paths};
+use scaidrive_core::model::{Caller, Error, FileName, NameKey, Node, ParentId, Result, Share, SharePath};
+use scaidrive_core::services::{access::Right, bulk, folders, paths};
 use serde::Serialize;
 
 use super::{places, progress};
@@ -24,6 +24,12 @@ use scan::{Found, Scanned};
 
 /// Folders whose content is looked up at once.
 const LOOKUPS: usize = 4;
+
+/// From so many folders on, the share is walked as a whole.
+const MANY_FOLDERS: usize = 64;
+
+/// What a share holds: by place and name.
+type Known = HashMap<(ParentId, NameKey), Node>;
 
 /// What was left out, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -57,8 +63,8 @@ pub(crate) struct Summary {
     pub(crate) unchanged: u64,
     /// Bytes of chunks that were new to the store.
     pub(crate) new_chunk_bytes: i64,
-    /// Bytes imported for each byte stored.
-    pub(crate) dedup_ratio: f64,
+    /// Bytes imported for each byte stored; nothing where no byte was.
+    pub(crate) dedup_ratio: Option<f64>,
     /// How long it took.
     pub(crate) seconds: f64,
     /// What was left out.
@@ -83,7 +89,8 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> Result
     let scanned = scanned.map_err(|error| Error::internal(error.to_string()))??;
     let mut summary = target.import(scanned, what).await?;
     summary.new_chunk_bytes = target.stored().await? - before;
-    summary.dedup_ratio = summary.bytes as f64 / summary.new_chunk_bytes.max(1) as f64;
+    let ratio = summary.bytes as f64 / summary.new_chunk_bytes as f64;
+    summary.dedup_ratio = (summary.new_chunk_bytes > 0).then_some(ratio);
     summary.seconds = began.elapsed().as_secs_f64();
     for skipped in summary.skipped.iter().filter(|_| !session.out.json) {
         eprintln!("skipped: {}: {}", skipped.path, skipped.reason);
@@ -96,7 +103,7 @@ fn text(done: &Summary) -> String {
     let rate = |amount: f64| amount / done.seconds.max(0.001);
     format!(
         "{} files, {} folders, {} in {:.1} s ({:.0} files/s, {:.1} MB/s)\n\
-         {} new, {} updated, {} unchanged, {} skipped; {} of new chunks, dedup ratio {:.2}",
+         {} new, {} updated, {} unchanged, {} skipped; {} of new chunks{}",
         done.files,
         done.folders,
         size(done.bytes),
@@ -108,7 +115,7 @@ fn text(done: &Summary) -> String {
         done.unchanged,
         done.skipped.len(),
         size(u64::try_from(done.new_chunk_bytes).unwrap_or(0)),
-        done.dedup_ratio,
+        done.dedup_ratio.map(|ratio| format!(", dedup ratio {ratio:.2}")).unwrap_or_default(),
     )
 }
 
@@ -121,7 +128,9 @@ impl Target<'_> {
     async fn import(&self, scanned: Scanned, what: &Import) -> Result<Summary> {
         let mut summary = Summary { skipped: scanned.skipped, ..Summary::default() };
         let top = self.top(&what.to).await?;
-        let folders = self.folders(top, scanned.folders, &mut summary).await?;
+        let looked_at = scanned.folders.len() > MANY_FOLDERS;
+        let mut known = if looked_at { self.below(top).await? } else { Known::new() };
+        let folders = self.folders(top, scanned.folders, &known, &mut summary).await?;
         let mut files = Vec::with_capacity(scanned.files.len());
         for file in scanned.files {
             match folders.get(&file.folder) {
@@ -130,7 +139,10 @@ impl Target<'_> {
             }
         }
         let bar = progress::bar(files.iter().map(|(_, file)| file.size).sum(), self.session.out.json);
-        let work = self.changed(files, what.checksum, &mut summary).await?;
+        if !looked_at {
+            known = self.named(&files).await?;
+        }
+        let work = changed(files, known, what.checksum, &mut summary);
         bar.inc(summary.bytes);
         write::all(self, work, &bar, &mut summary).await?;
         bar.finish_and_clear();
@@ -152,21 +164,23 @@ impl Target<'_> {
         &self,
         top: ParentId,
         wanted: Vec<SharePath>,
+        known: &Known,
         summary: &mut Summary,
     ) -> Result<HashMap<SharePath, ParentId>> {
         let (drive, share) = (&self.session.drive, self.share.id);
-        let count = wanted.len() as u64;
-        match bulk::ensure_folders(drive, &self.caller, share, top, wanted.clone()).await {
-            Ok(found) => {
-                summary.folders = count;
+        let (mut found, missing) = there_already(top, wanted, known);
+        summary.folders = found.len() as u64 - 1;
+        match bulk::ensure_folders(drive, &self.caller, share, top, missing.clone()).await {
+            Ok(made) => {
+                summary.folders += missing.len() as u64;
+                found.extend(made);
                 return Ok(found);
             }
             Err(error) if error.is_internal() => return Err(error),
             Err(_) => {}
         }
         // One of them is in the way of all: find out which, one by one.
-        let mut found = HashMap::from([(SharePath::default(), top)]);
-        for path in wanted {
+        for path in missing {
             let parent = path.split_last().and_then(|(above, _)| found.get(&above).copied());
             let Some(name) = path.names().last().filter(|_| parent.is_some()) else {
                 summary.skipped.push(Skipped::new(path.to_string(), "its folder was skipped"));
@@ -187,15 +201,16 @@ impl Target<'_> {
         Ok(found)
     }
 
-    /// Leaves out the files that are in the share with the same size and time.
-    async fn changed(
-        &self,
-        files: Vec<(ParentId, Found)>,
-        checksum: bool,
-        summary: &mut Summary,
-    ) -> Result<Vec<(ParentId, Found, Option<Node>)>> {
+    /// Returns everything below a place: for a large tree one walk is quicker than a look into each folder.
+    async fn below(&self, top: ParentId) -> Result<Known> {
+        let walked = folders::walk(&self.session.drive, &self.caller, self.share.id, top.folder()).await?;
+        Ok(walked.into_iter().map(|found| ((found.node.parent, found.node.name.key()), found.node)).collect())
+    }
+
+    /// Returns what is in the places of these files under their names.
+    async fn named(&self, files: &[(ParentId, Found)]) -> Result<Known> {
         let mut names: HashMap<ParentId, Vec<FileName>> = HashMap::new();
-        for (parent, file) in &files {
+        for (parent, file) in files {
             names.entry(*parent).or_default().push(file.name.clone());
         }
         let lookups = names.into_iter().map(|(parent, names)| async move {
@@ -204,22 +219,51 @@ impl Target<'_> {
                 found.into_iter().map(move |(key, node)| ((parent, key), node)).collect::<Vec<_>>(),
             )
         });
-        let mut known: HashMap<_, Node> = HashMap::new();
         let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        let mut known = HashMap::new();
         while let Some(found) = lookups.try_next().await? {
             known.extend(found);
         }
-        let mut work = Vec::new();
-        for (parent, file) in files {
-            let node = known.remove(&(parent, file.name.key()));
-            if !checksum && node.as_ref().is_some_and(|node| file.is(node)) {
-                summary.files += 1;
-                summary.unchanged += 1;
-                summary.bytes += file.size;
-            } else {
-                work.push((parent, file, node));
-            }
-        }
-        Ok(work)
+        Ok(known)
     }
+}
+
+/// Returns the folders that are there already, and those that are not.
+fn there_already(
+    top: ParentId,
+    wanted: Vec<SharePath>,
+    known: &Known,
+) -> (HashMap<SharePath, ParentId>, Vec<SharePath>) {
+    let mut found = HashMap::from([(SharePath::default(), top)]);
+    let mut missing = Vec::new();
+    for path in wanted {
+        let parent = path.split_last().and_then(|(above, name)| Some((*found.get(&above)?, name.key())));
+        let node = parent.and_then(|slot| known.get(&slot)).and_then(|node| node.id.as_folder());
+        match node {
+            Some(id) => drop(found.insert(path, ParentId::Folder(id))),
+            None => missing.push(path),
+        }
+    }
+    (found, missing)
+}
+
+/// Leaves out the files that are in the share with the same size and time.
+fn changed(
+    files: Vec<(ParentId, Found)>,
+    mut known: Known,
+    checksum: bool,
+    summary: &mut Summary,
+) -> Vec<write::Work> {
+    let mut work = Vec::new();
+    for (parent, file) in files {
+        let node = known.remove(&(parent, file.name.key()));
+        if !checksum && node.as_ref().is_some_and(|node| file.is(node)) {
+            summary.files += 1;
+            summary.unchanged += 1;
+            summary.bytes += file.size;
+        } else {
+            work.push((parent, file, node));
+        }
+    }
+    work
 }
