@@ -3,6 +3,8 @@
 //! Permissions are the plain share roles for now: the owner and tenant admins may do everything, everybody in
 //! the tenant may read a public share. Every service asks here, so the full evaluation goes in here too.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
     Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Result, Share, ShareId,
     SharePath, ShareRole, Timestamp, text_enum,
@@ -169,6 +171,7 @@ impl Place {
     }
 
     /// Returns the place that a folder just made in this one is.
+    #[must_use]
     pub fn with_child(&self, folder: &Node) -> Self {
         let above = self.folder.as_ref().map(|above| above.chain.as_slice()).unwrap_or_default();
         let chain = std::iter::once(folder).chain(above).cloned().collect();
@@ -279,6 +282,34 @@ pub async fn place(
         return Err(Error::NotFound);
     }
     Ok(Place { share: found.share.clone(), folder: Some(found) })
+}
+
+/// Returns many places of one share, or why each cannot be used: with two queries, however many there are.
+pub async fn places(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    id: ShareId,
+    parents: &[ParentId],
+    right: Right,
+) -> Result<BTreeMap<ParentId, Result<Place>>> {
+    let share = share(rows, caller, id, right).await?;
+    let folders: Vec<NodeId> =
+        parents.iter().filter_map(|parent| parent.folder()).map(NodeId::from).collect();
+    let mut chains: BTreeMap<NodeId, Vec<Node>> = BTreeMap::new();
+    for chain in rows.chains(caller.tenant, &folders).await? {
+        chains.extend(chain.first().map(|node| node.id).map(|id| (id, chain)));
+    }
+    let mut place = |parent: ParentId| match parent {
+        ParentId::Root(root) if root == id => Ok(Place { share: share.clone(), folder: None }),
+        ParentId::Root(_) => Err(Error::NotFound),
+        ParentId::Folder(folder) => {
+            let chain =
+                chains.remove(&folder.into()).filter(|chain| chain.iter().all(|node| node.share == id));
+            let located = Located { chain: chain.ok_or(Error::NotFound)?, share: share.clone() };
+            Ok(Place { share: share.clone(), folder: Some(located.live()?) })
+        }
+    };
+    Ok(parents.iter().map(|parent| (*parent, place(*parent))).collect())
 }
 
 /// Returns the place behind a parent id.

@@ -155,7 +155,7 @@ pub async fn existing(
     let mut rows = drive.read().await?;
     access::parent_place(&mut *rows, caller, parent, Right::Read).await?;
     let keys: Vec<NameKey> = names.iter().map(FileName::key).collect();
-    let nodes = rows.children_named(caller.tenant, parent, &keys).await?;
+    let nodes = rows.children_named(caller.tenant, &[(parent, keys)]).await?;
     Ok(nodes.into_iter().map(|node| (node.name.key(), node)).collect())
 }
 
@@ -250,19 +250,12 @@ impl PutFiles {
         for item in &self.items {
             names.entry(item.parent).or_default().push(item.new.name.key());
         }
-        let (mut places, mut taken) = (Places::new(), Taken::new());
-        for (parent, keys) in names {
-            let place = access::parent_place(tx.rows, tx.caller, parent, Right::Create).await;
-            let place =
-                place.and_then(
-                    |place| if place.share.id == self.share { Ok(place) } else { Err(Error::NotFound) },
-                );
-            if place.is_ok() {
-                for node in tx.rows.children_named(tx.caller.tenant, parent, &keys).await? {
-                    taken.insert((parent, node.name.key()), node);
-                }
-            }
-            places.insert(parent, place);
+        let parents: Vec<ParentId> = names.keys().copied().collect();
+        let places = access::places(tx.rows, tx.caller, self.share, &parents, Right::Create).await?;
+        let names: Vec<_> = names.into_iter().filter(|(parent, _)| places[parent].is_ok()).collect();
+        let mut taken = Taken::new();
+        for node in tx.rows.children_named(tx.caller.tenant, &names).await? {
+            taken.insert((node.parent, node.name.key()), node);
         }
         Ok((places, taken))
     }

@@ -28,6 +28,23 @@ const SUBTREE: &str = "WITH RECURSIVE sub (id, dead) AS ( \
      SELECT c.id, CASE WHEN sub.dead = 1 OR c.live IS NULL THEN 1 ELSE 0 END \
      FROM sub CROSS JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) ";
 
+/// Places looked into by one statement: databases bound the depth of an expression.
+const PLACES_PER_STATEMENT: usize = 100;
+
+/// Cuts a list into parts of at most so many items and so much weight; an item heavier than that is a part alone.
+fn by_weight<T>(items: &[T], weight: impl Fn(&T) -> usize, most: usize, heaviest: usize) -> Vec<&[T]> {
+    let (mut parts, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (at, item) in items.iter().enumerate() {
+        if at > start && (at - start == most || sum + weight(item) > heaviest) {
+            parts.push(&items[start..at]);
+            (start, sum) = (at, 0);
+        }
+        sum += weight(item);
+    }
+    parts.extend((start < items.len()).then(|| &items[start..]));
+    parts
+}
+
 pub(super) fn node(row: &SqlRow) -> Result<Node> {
     let id: NodeId = row.parse(0)?;
     let file = match id {
@@ -113,6 +130,29 @@ impl TreeReads for SqlRows<'_> {
         nodes(&self.conn.fetch(query.text(tenant).text(id).text(tenant).text(tenant)).await?)
     }
 
+    async fn chains(&mut self, tenant: TenantId, ids: &[NodeId]) -> Result<Vec<Vec<Node>>> {
+        let mut chains: BTreeMap<String, Vec<Node>> = BTreeMap::new();
+        for part in ids.chunks(ROWS_PER_STATEMENT) {
+            let query = sql("WITH RECURSIVE up (start, id, parent_id, depth) AS ( \
+                 SELECT id, id, parent_id, 0 FROM nodes WHERE tenant_id = ? AND id IN ")
+            .text(tenant)
+            .push_list(part.iter().map(ToString::to_string))
+            .push(&format!(
+                " UNION ALL \
+                 SELECT up.start, p.id, p.parent_id, up.depth + 1 \
+                 FROM up CROSS JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id WHERE up.depth < 1000) \
+                 SELECT {NODE}, up.start FROM up CROSS JOIN nodes n ON n.tenant_id = ? AND n.id = up.id \
+                 ORDER BY up.start, up.depth"
+            ))
+            .text(tenant)
+            .text(tenant);
+            for row in self.conn.fetch(query).await? {
+                chains.entry(row.string(18)?).or_default().push(node(&row)?);
+            }
+        }
+        Ok(chains.into_values().collect())
+    }
+
     async fn node(&mut self, tenant: TenantId, id: NodeId) -> Result<Option<Node>> {
         let query = select("WHERE n.tenant_id = ? AND n.id = ?").text(tenant).text(id);
         self.conn.fetch_one(query).await?.as_ref().map(node).transpose()
@@ -127,16 +167,27 @@ impl TreeReads for SqlRows<'_> {
     async fn children_named(
         &mut self,
         tenant: TenantId,
-        parent: ParentId,
-        keys: &[NameKey],
+        places: &[(ParentId, Vec<NameKey>)],
     ) -> Result<Vec<Node>> {
+        let parts = places
+            .iter()
+            .flat_map(|(parent, keys)| keys.chunks(ROWS_PER_STATEMENT).map(move |part| (*parent, part)));
+        let parts: Vec<_> = parts.collect();
         let mut found = Vec::new();
-        for part in keys.chunks(ROWS_PER_STATEMENT) {
-            let query = select("WHERE n.tenant_id = ? AND n.parent_id = ? AND n.live = 1 AND n.name_key IN ")
-                .text(tenant)
-                .text(parent)
-                .push_list(part.iter().map(|key| key.as_str().as_bytes()));
-            found.extend(nodes(&self.conn.fetch(query).await?)?);
+        for batch in by_weight(&parts, |(_, keys)| keys.len(), PLACES_PER_STATEMENT, ROWS_PER_STATEMENT) {
+            let mut query = select("WHERE n.tenant_id = ? AND (").text(tenant);
+            for (number, (parent, keys)) in batch.iter().enumerate() {
+                let or = if number == 0 { "" } else { " OR " };
+                query = query
+                    .push(&format!(
+                        "{or}(n.tenant_id = ? AND n.parent_id = ? AND n.live = 1 AND n.name_key IN "
+                    ))
+                    .text(tenant)
+                    .text(parent)
+                    .push_list(keys.iter().map(|key| key.as_str().as_bytes()))
+                    .push(")");
+            }
+            found.extend(nodes(&self.conn.fetch(query.push(")")).await?)?);
         }
         Ok(found)
     }

@@ -50,16 +50,17 @@ pub trait TreeReads: Send {
     ///
     /// The walk ends early where a parent was purged: then the last node's parent is not the share.
     async fn chain(&mut self, tenant: TenantId, id: NodeId) -> Result<Vec<Node>>;
+    /// Returns what [`chain`](Self::chain) does for each of these nodes that is there, in no order.
+    async fn chains(&mut self, tenant: TenantId, ids: &[NodeId]) -> Result<Vec<Vec<Node>>>;
     /// Returns a node alone.
     async fn node(&mut self, tenant: TenantId, id: NodeId) -> Result<Option<Node>>;
     /// Returns the child of that name that is not in the trash itself.
     async fn child(&mut self, tenant: TenantId, parent: ParentId, key: &NameKey) -> Result<Option<Node>>;
-    /// Returns those children, of many names in one place, that are not in the trash themselves.
+    /// Returns the children of these names in each of many places that are not in the trash themselves.
     async fn children_named(
         &mut self,
         tenant: TenantId,
-        parent: ParentId,
-        keys: &[NameKey],
+        places: &[(ParentId, Vec<NameKey>)],
     ) -> Result<Vec<Node>>;
     /// Returns a page of children.
     async fn children(&mut self, tenant: TenantId, query: &ChildQuery) -> Result<Vec<Node>>;
