@@ -14,6 +14,7 @@ CREATE TABLE tenants (
   status VARCHAR(32) NOT NULL,
   settings MEDIUMTEXT NOT NULL,
   created_at BIGINT NOT NULL,
+  KEY tenants_by_partner (partner_id),
   FOREIGN KEY (partner_id) REFERENCES partners (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 

@@ -16,6 +16,8 @@ CREATE TABLE tenants (
   created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX tenants_by_partner ON tenants (partner_id);
+
 CREATE TABLE users (
   tenant_id TEXT NOT NULL REFERENCES tenants (id),
   id BLOB NOT NULL,

@@ -3,18 +3,21 @@
 //! `tests/collection_model` proves the protocol: touch before reference, mark before delete, look for
 //! references after marking, and keep a marked row until no delete of it can still be on its way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::Serialize;
 
 use super::transaction::{Transaction, transact};
 use crate::Drive;
-use crate::model::{ChunkHash, ChunkState, ContentId, Result, TenantId, Timestamp};
+use crate::model::{ChunkHash, ChunkState, ContentId, Error, Result, TenantId, Timestamp};
 use crate::ports::{Key, Outcome, Writes};
 
 /// How long a row stays `deleting` after the last attempt began: three times a delete's deadline.
 pub const QUARANTINE: Duration = Duration::from_secs(60);
+
+/// How long after its mark a delete may still be on its way.
+const DELETE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Candidates looked at in one go.
 const PAGE: u32 = 500;
@@ -162,10 +165,17 @@ async fn remove(
         Claim::First { cutoff } => Step::MarkDeleting { tenant, hash, cutoff },
         Claim::Again { not_since } => Step::RenewDeleting { tenant, hash, not_since },
     };
+    let began = Instant::now();
     if !transact(drive, step).await? {
         return Ok(());
     }
-    match drive.blobs.delete(&Key::chunk(tenant, hash)).await {
+    // The quarantine counts from the mark: a delete that is sent long after it could outlive the row.
+    let Some(left) = DELETE_DEADLINE.checked_sub(began.elapsed()) else {
+        done.failed += 1;
+        return Ok(());
+    };
+    let deleted = tokio::time::timeout(left, drive.blobs.delete(&Key::chunk(tenant, hash))).await;
+    match deleted.unwrap_or_else(|_| Err(Error::unavailable("the object store", QUARANTINE))) {
         Ok(()) => {
             done.chunks += 1;
             done.bytes += size;

@@ -43,8 +43,12 @@ pub struct StoredContent {
 impl StoredContent {
     /// Fails once a touch is older than half the grace: then nobody may refer to its chunks any more.
     pub fn check_fresh(&self, now: Timestamp, grace: Duration) -> Result<()> {
-        if now.since(self.touched_at) < grace / 2 { Ok(()) } else { Err(Error::TouchExpired) }
+        check_fresh(self.touched_at, now, grace)
     }
+}
+
+fn check_fresh(touched_at: Timestamp, now: Timestamp, grace: Duration) -> Result<()> {
+    if now.since(touched_at) < grace / 2 { Ok(()) } else { Err(Error::TouchExpired) }
 }
 
 /// Stores what a reader gives, of at most `limit` bytes; nothing refers to it yet.
@@ -224,7 +228,8 @@ async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Tim
     let objects =
         touched.to_put.iter().map(|hash| (Key::chunk(tenant, *hash), distinct[hash].clone())).collect();
     drive.blobs.put_all(objects).await?;
-    transact(drive, MarkLive { tenant, hashes: touched.to_put }).await?;
+    let mark = MarkLive { tenant, hashes: touched.to_put, touched_at: touched.at, grace: drive.gc_grace };
+    transact(drive, mark).await?;
     Ok(touched.at)
 }
 
@@ -298,9 +303,14 @@ impl Transaction for Touch {
 }
 
 /// Says that objects are durable. Losing it costs putting them again.
+///
+/// Only while the touch is fresh: a writer that slept through the collection of its object would otherwise call
+/// live what a rival has only begun to write.
 struct MarkLive {
     tenant: TenantId,
     hashes: Vec<ChunkHash>,
+    touched_at: Timestamp,
+    grace: Duration,
 }
 
 #[async_trait]
@@ -308,13 +318,9 @@ impl Transaction for MarkLive {
     type Answer = ();
 
     async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, ())> {
+        check_fresh(self.touched_at, rows.now().await?, self.grace)?;
         let live = rows.mark_live(self.tenant, &self.hashes).await?;
-        if live == self.hashes.len() as u64 {
-            Ok((Outcome::Commit, ()))
-        } else {
-            // Only possible after the put outlasted the grace.
-            Err(Error::TouchExpired)
-        }
+        if live == self.hashes.len() as u64 { Ok((Outcome::Commit, ())) } else { Err(Error::TouchExpired) }
     }
 
     fn may_be_lost(&self) -> bool {

@@ -1,1 +1,6 @@
-//! Contract suites for every port, builders, a fixed clock, faulty stores.
+//! What every adapter of a port must do, as suites that tests run on each of them.
+//!
+//! A host program that brings its own store runs the same suites on it.
+
+pub mod blobs;
+pub mod metadata;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use sqlx::Executor;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 
-use super::SqlRows;
 use super::errors::{database, is_broken, is_broken_connection, is_transient};
-use super::statement::Conn;
+use super::statement::{Conn, sql};
+use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
 use crate::ports::metadata::Outcome;
 use crate::ports::{Clock, WriteUnit};
@@ -48,6 +48,29 @@ pub(super) async fn open(url: &str) -> Result<MySqlPool> {
         .connect_with(options)
         .await
         .map_err(database)
+}
+
+/// How long a migration waits for one that another process is making.
+const MIGRATION_PATIENCE: u32 = 600;
+
+/// Applies the schema, one process at a time.
+///
+/// The lock is ours: that of sqlx asks for an endless wait by a negative time, which MariaDB takes for none.
+pub(super) async fn migrate(pool: &MySqlPool) -> Result<()> {
+    // The lock goes with its connection, whatever happens: so this one is not given back to the pool.
+    let mut conn = pool.acquire().await.map_err(database)?.detach();
+    let lock = sql("SELECT COALESCE(GET_LOCK(LEFT(CONCAT('scaidrive migrates ', DATABASE()), 64), ?), 0)");
+    if Conn::MySql(&mut conn).fetch_number(lock.bind(MIGRATION_PATIENCE)).await? != 1 {
+        return Err(Error::unavailable(
+            "the schema, which another process is changing",
+            Duration::from_secs(10),
+        ));
+    }
+    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
+    migrator
+        .run_direct(None, &mut conn, false)
+        .await
+        .map_err(|error| Error::Database { source: error.into() })
 }
 
 /// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.

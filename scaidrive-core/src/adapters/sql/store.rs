@@ -108,12 +108,7 @@ impl MetadataStore for SqlStore {
     async fn migrate(&self) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
-            Database::MySql { pool } => {
-                migrations::migrator(true)
-                    .run(pool)
-                    .await
-                    .map_err(|error| Error::Database { source: error.into() })?;
-            }
+            Database::MySql { pool } => mysql::migrate(pool).await?,
         }
         match self.pending_migrations().await?.as_slice() {
             [] => Ok(()),

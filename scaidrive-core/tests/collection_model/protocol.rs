@@ -1,0 +1,457 @@
+//! The states and steps: one chunk, one content made of it, its versions; two writers, two collectors.
+//!
+//! Each step is what one transaction or one request of `services/{ingest,collect,tree}.rs` does. Anybody may stop
+//! for any time between steps, or for ever; a request that was sent may still arrive after its sender died.
+
+use stateright::{Model, Property};
+
+/// Time in ticks; the real grace is 24 h, the deadline 20 s, the quarantine 60 s.
+const GRACE: u8 = 2;
+const DELETE_DEADLINE: u8 = 1;
+const QUARANTINE: u8 = 1;
+const LAST_TICK: u8 = 7;
+
+/// The most versions at once.
+const VERSIONS: u8 = 2;
+
+/// The property that matters.
+pub(crate) const NOTHING_IS_LOST: &str = "what a content refers to is live and in the store";
+
+/// What must be possible in the model.
+pub(crate) const HAPPENS: [&str; 4] = [
+    "a chunk is collected",
+    "a collected chunk is stored again",
+    "a put arrives after its sender died",
+    "a delete arrives after its sender moved on",
+];
+
+/// An error in the protocol, put in to see it caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mistake {
+    /// A writer leaves `used_at` of a chunk it found as it is.
+    NoTouchOfFound,
+    /// A collector marks what it listed without looking again: neither at references nor at the touch.
+    NoRecheck,
+    /// A collector deletes the object, then marks the row.
+    DeleteBeforeMark,
+    /// A row is freed while a delete may still be on its way.
+    NoQuarantine,
+    /// A collector that slept after its mark sends its delete all the same.
+    StalledDelete,
+    /// A writer commits however old its touch is.
+    NoFreshnessAtCommit,
+    /// A writer calls a chunk live however old its touch is.
+    NoFreshnessAtMark,
+    /// A writer trusts that the rival who inserted the row will put the object.
+    TrustOthersPut,
+    /// A writer takes a chunk that is being removed for one that is there.
+    TrustDeleting,
+    /// A collector looks for references again, but not at the touch.
+    NoCutoffAtMark,
+    /// A collector removes a content that was just needed.
+    NoCutoffAtContent,
+}
+
+impl Mistake {
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::NoTouchOfFound,
+        Self::NoRecheck,
+        Self::DeleteBeforeMark,
+        Self::NoQuarantine,
+        Self::StalledDelete,
+        Self::NoFreshnessAtCommit,
+        Self::NoFreshnessAtMark,
+        Self::TrustOthersPut,
+        Self::TrustDeleting,
+        Self::NoCutoffAtMark,
+        Self::NoCutoffAtContent,
+    ];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum RowState {
+    Writing,
+    Live,
+    /// Marked, with the time at which the last attempt to delete began.
+    Deleting(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Row {
+    state: RowState,
+    used_at: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Writer {
+    Idle,
+    /// Has touched, and must put.
+    Touched(u8),
+    /// Its put is on its way.
+    Putting(u8),
+    /// Its put was acknowledged.
+    Stored(u8),
+    /// Nothing is left but to commit.
+    Ready(u8),
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Collector {
+    Idle,
+    /// Works with the cutoff of when it began; the flag says that it listed the chunk as unused.
+    Running {
+        cutoff: u8,
+        listed: bool,
+    },
+    /// Has marked the row, and has yet to send the delete.
+    Marked(u8),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    now: u8,
+    row: Option<Row>,
+    object: bool,
+    /// When the content's row was last needed, if there is one.
+    content: Option<u8>,
+    versions: u8,
+    writers: [Writer; 2],
+    collectors: [Collector; 2],
+    /// Puts whose senders died.
+    orphaned_puts: u8,
+    /// Deletes on their way: until when each may arrive.
+    deletes: Vec<u8>,
+    was_collected: bool,
+    put_came_late: bool,
+    delete_came_late: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Tick,
+    Touch(usize),
+    Put(usize),
+    PutArrives(usize),
+    MarkLive(usize),
+    Commit(usize),
+    Die(usize),
+    OrphanedPutArrives,
+    RemoveVersion,
+    Copy,
+    Begin(usize),
+    RemoveContent(usize),
+    List(usize),
+    Mark(usize),
+    SendDelete(usize),
+    Forget(usize),
+    DeleteArrives,
+    Resume(usize),
+}
+
+/// The protocol, with or without a mistake.
+#[derive(Clone)]
+pub(crate) struct Protocol {
+    pub(crate) mistake: Option<Mistake>,
+}
+
+impl Protocol {
+    fn makes(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+}
+
+/// A touch counts while it is younger than half the grace.
+fn is_fresh(at: u8, now: u8) -> bool {
+    now - at < GRACE / 2
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            now: 0,
+            row: None,
+            object: false,
+            content: None,
+            versions: 0,
+            writers: [Writer::Idle; 2],
+            collectors: [Collector::Idle; 2],
+            orphaned_puts: 0,
+            deletes: Vec::new(),
+            was_collected: false,
+            put_came_late: false,
+            delete_came_late: false,
+        }]
+    }
+
+    fn actions(&self, _state: &State, steps: &mut Vec<Step>) {
+        steps.extend([
+            Step::Tick,
+            Step::OrphanedPutArrives,
+            Step::RemoveVersion,
+            Step::Copy,
+            Step::DeleteArrives,
+        ]);
+        for who in 0..2 {
+            steps.extend([Step::Touch(who), Step::Put(who), Step::PutArrives(who), Step::MarkLive(who)]);
+            steps.extend([Step::Commit(who), Step::Die(who), Step::Begin(who), Step::RemoveContent(who)]);
+            steps.extend([Step::List(who), Step::Mark(who), Step::SendDelete(who), Step::Forget(who)]);
+            steps.push(Step::Resume(who));
+        }
+    }
+
+    fn next_state(&self, last: &State, step: Step) -> Option<State> {
+        let mut next = last.clone();
+        let possible = match step {
+            Step::Tick => next.tick(),
+            Step::Touch(who) => next.touch(self, who),
+            Step::Put(who) => next.put(who),
+            Step::PutArrives(who) => next.put_arrives(who),
+            Step::MarkLive(who) => next.mark_live(self, who),
+            Step::Commit(who) => next.commit(self, who),
+            Step::Die(who) => next.die(who),
+            Step::OrphanedPutArrives => next.orphaned_put_arrives(),
+            Step::RemoveVersion => next.remove_version(),
+            Step::Copy => next.copy(),
+            Step::Begin(who) => next.begin(who),
+            Step::RemoveContent(who) => next.remove_content(self, who),
+            Step::List(who) => next.list(who),
+            Step::Mark(who) => next.mark(self, who),
+            Step::SendDelete(who) => next.send_delete(self, who),
+            Step::Forget(who) => next.forget(who),
+            Step::DeleteArrives => next.delete_arrives(),
+            Step::Resume(who) => next.resume(self, who),
+        };
+        possible.filter(|()| next != *last).map(|()| next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(NOTHING_IS_LOST, |_, state: &State| {
+                let is_live = state.row.is_some_and(|row| row.state == RowState::Live);
+                let is_needed = state.content.is_some() || state.versions > 0;
+                (!is_needed || (is_live && state.object)) && (state.versions == 0 || state.content.is_some())
+            }),
+            Property::sometimes(HAPPENS[0], |_, state: &State| state.was_collected),
+            Property::sometimes(HAPPENS[1], |_, state: &State| state.was_collected && state.versions > 0),
+            Property::sometimes(HAPPENS[2], |_, state: &State| state.put_came_late),
+            Property::sometimes(HAPPENS[3], |_, state: &State| state.delete_came_late),
+        ]
+    }
+}
+
+/// The steps; nothing where a step is not possible.
+impl State {
+    fn tick(&mut self) -> Option<()> {
+        self.now = (self.now < LAST_TICK).then_some(self.now + 1)?;
+        // Past its deadline a request is given up, wherever it is.
+        self.deletes.retain(|until| *until >= self.now);
+        Some(())
+    }
+
+    /// Touch before reference: `ingest::Touch`.
+    fn touch(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        if self.writers[who] != Writer::Idle {
+            return None;
+        }
+        let now = self.now;
+        let keeps_time = protocol.makes(Mistake::NoTouchOfFound);
+        let trusts = protocol.makes(Mistake::TrustDeleting);
+        let row = self.row.get_or_insert(Row { state: RowState::Writing, used_at: now });
+        let puts = match row.state {
+            RowState::Deleting(_) if !trusts => return None,
+            RowState::Writing => {
+                !protocol.makes(Mistake::TrustOthersPut) || self.writers[1 - who] == Writer::Idle
+            }
+            RowState::Live | RowState::Deleting(_) => false,
+        };
+        if !keeps_time {
+            row.used_at = now;
+        }
+        self.writers[who] = if puts { Writer::Touched(now) } else { Writer::Ready(now) };
+        Some(())
+    }
+
+    fn put(&mut self, who: usize) -> Option<()> {
+        let Writer::Touched(at) = self.writers[who] else { return None };
+        self.writers[who] = Writer::Putting(at);
+        Some(())
+    }
+
+    fn put_arrives(&mut self, who: usize) -> Option<()> {
+        let Writer::Putting(at) = self.writers[who] else { return None };
+        self.object = true;
+        self.writers[who] = Writer::Stored(at);
+        Some(())
+    }
+
+    /// `ingest::MarkLive`; a writer that is too late starts again.
+    fn mark_live(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Stored(at) = self.writers[who] else { return None };
+        let fresh = is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtMark);
+        self.writers[who] = match &mut self.row {
+            Some(row) if fresh && !matches!(row.state, RowState::Deleting(_)) => {
+                row.state = RowState::Live;
+                Writer::Ready(at)
+            }
+            _ => Writer::Idle,
+        };
+        Some(())
+    }
+
+    /// The mutation that refers to the chunk: `tree::refer_to`, with `ingest::touch_again` where it is too late.
+    fn commit(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Ready(at) = self.writers[who] else { return None };
+        if is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtCommit) {
+            self.versions = (self.versions < VERSIONS).then_some(self.versions + 1)?;
+            self.content = Some(self.now);
+            self.writers[who] = Writer::Gone;
+            return Some(());
+        }
+        self.writers[who] = match &mut self.row {
+            Some(row) if row.state == RowState::Live => {
+                row.used_at = self.now;
+                Writer::Ready(self.now)
+            }
+            _ => Writer::Idle,
+        };
+        Some(())
+    }
+
+    fn die(&mut self, who: usize) -> Option<()> {
+        match self.writers[who] {
+            Writer::Gone => return None,
+            Writer::Putting(_) => self.orphaned_puts += 1,
+            _ => {}
+        }
+        self.writers[who] = Writer::Gone;
+        Some(())
+    }
+
+    fn orphaned_put_arrives(&mut self) -> Option<()> {
+        self.orphaned_puts = self.orphaned_puts.checked_sub(1)?;
+        self.object = true;
+        self.put_came_late = true;
+        Some(())
+    }
+
+    /// A version is purged; that touches the content.
+    fn remove_version(&mut self) -> Option<()> {
+        self.versions = self.versions.checked_sub(1)?;
+        self.content = Some(self.now);
+        Some(())
+    }
+
+    /// Copy, restore: another version of a content that has one, without any chunk being looked at.
+    fn copy(&mut self) -> Option<()> {
+        self.versions = (1..VERSIONS).contains(&self.versions).then_some(self.versions + 1)?;
+        self.content = Some(self.now);
+        Some(())
+    }
+
+    fn begin(&mut self, who: usize) -> Option<()> {
+        if self.collectors[who] != Collector::Idle {
+            return None;
+        }
+        self.collectors[who] = Collector::Running { cutoff: self.now.checked_sub(GRACE)?, listed: false };
+        Some(())
+    }
+
+    /// An unused content goes with its chunk list; its chunks are touched, so that their turn comes later.
+    fn remove_content(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Collector::Running { cutoff, .. } = self.collectors[who] else { return None };
+        let is_old = self.content? < cutoff || protocol.makes(Mistake::NoCutoffAtContent);
+        // With that mistake the check for versions is the one made when the content was listed: a stale one.
+        let is_unused = self.versions == 0 || protocol.makes(Mistake::NoCutoffAtContent);
+        if !(is_old && is_unused) {
+            return None;
+        }
+        self.content = None;
+        if let Some(row) = &mut self.row {
+            row.used_at = self.now;
+        }
+        Some(())
+    }
+
+    /// The chunk is listed: without references and old enough, as of now.
+    fn list(&mut self, who: usize) -> Option<()> {
+        let Collector::Running { cutoff, listed: false } = self.collectors[who] else { return None };
+        let row = self.row.filter(|row| row.used_at < cutoff && self.content.is_none())?;
+        if matches!(row.state, RowState::Deleting(_)) {
+            return None;
+        }
+        self.collectors[who] = Collector::Running { cutoff, listed: true };
+        Some(())
+    }
+
+    /// Mark, then look for references again and roll back if there are any: `Step::MarkDeleting`.
+    fn mark(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Collector::Running { cutoff, listed: true } = self.collectors[who] else { return None };
+        let now = self.now;
+        if protocol.makes(Mistake::DeleteBeforeMark) {
+            self.deletes.push(now + DELETE_DEADLINE);
+        }
+        let is_referred_to = self.content.is_some() && !protocol.makes(Mistake::NoRecheck);
+        let takes_young = protocol.makes(Mistake::NoCutoffAtMark) || protocol.makes(Mistake::NoRecheck);
+        let marked = match &mut self.row {
+            Some(row) if !matches!(row.state, RowState::Deleting(_)) => {
+                let is_old = row.used_at < cutoff || takes_young;
+                if is_old && !is_referred_to {
+                    row.state = RowState::Deleting(now);
+                }
+                is_old && !is_referred_to
+            }
+            _ => false,
+        };
+        self.collectors[who] = if marked { Collector::Marked(now) } else { Collector::Idle };
+        Some(())
+    }
+
+    /// The delete is sent, if its deadline, which counts from the mark, has not passed.
+    fn send_delete(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Collector::Marked(began) = self.collectors[who] else { return None };
+        let until = if protocol.makes(Mistake::StalledDelete) { self.now } else { began } + DELETE_DEADLINE;
+        if until >= self.now {
+            self.deletes.push(until);
+            self.deletes.sort_unstable();
+        }
+        self.collectors[who] = Collector::Idle;
+        Some(())
+    }
+
+    /// A collector ends its run, or dies.
+    fn forget(&mut self, who: usize) -> Option<()> {
+        self.collectors[who] = Collector::Idle;
+        Some(())
+    }
+
+    fn delete_arrives(&mut self) -> Option<()> {
+        self.deletes.pop()?;
+        self.delete_came_late |= self.collectors.iter().all(|collector| *collector == Collector::Idle);
+        self.object = false;
+        Some(())
+    }
+
+    /// What an earlier run began is ended after its quarantine: deleted again if the object is still there, else
+    /// the row is freed.
+    fn resume(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Collector::Idle = self.collectors[who] else { return None };
+        let Row { state: RowState::Deleting(began), .. } = self.row? else { return None };
+        let rested = began + QUARANTINE < self.now || protocol.makes(Mistake::NoQuarantine);
+        if !rested {
+            return None;
+        }
+        if self.object {
+            self.row = Some(Row { state: RowState::Deleting(self.now), used_at: self.row?.used_at });
+            self.collectors[who] = Collector::Marked(self.now);
+        } else {
+            self.row = None;
+            self.was_collected = true;
+        }
+        Some(())
+    }
+}
