@@ -1,6 +1,8 @@
 //! One scenario through every front door: HTTP, command line, embedding. Whoever wrote it, the tree, the versions
 //! and the bytes are the same, and each door reads what another one wrote.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

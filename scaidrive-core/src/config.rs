@@ -427,6 +427,23 @@ mod tests {
         assert!(read(&[("SCAIDRIVE_SECRET_KEY", &"x".repeat(31))]).is_err());
     }
 
+    /// The README's table is this module's, so that it cannot go stale.
+    #[test]
+    fn the_readme_names_every_variable() {
+        let line = |known: &Variable| {
+            let needed = if known.required { " (required in production)" } else { "" };
+            let default =
+                if known.default.is_empty() { String::new() } else { format!("`{}`", known.default) };
+            format!("| `{}` | {default} | {}{needed} |\n", known.name, known.help)
+        };
+        let table: String = VARIABLES.iter().map(line).collect();
+        let wanted = format!("| variable | default | what it sets |\n|---|---|---|\n{table}");
+        let readme = include_str!("../../README.md");
+        let found =
+            readme.split("<!-- configuration -->\n").nth(1).and_then(|rest| rest.split("<!-- /").next());
+        assert_eq!(found.unwrap_or_default(), wanted);
+    }
+
     #[test]
     fn secrets_are_never_shown() {
         let shown = effective(|name| Some(format!("hidden-{name}")));

@@ -1,5 +1,7 @@
 //! The HTTP API, through a real server process: each test starts its own, and checks the invariants when it ends.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
 mod conditions;
 mod files;

@@ -102,7 +102,7 @@ async fn a_big_file_passes_through_small_memory() {
     let share = server.share("Projects").await;
     let mib = big_mib();
     let block = |number: u64| Bytes::from(noise(number + 1, 1 << 20));
-    let head = format!("--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n");
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_owned();
     let tail = format!(
         "\r\n--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nbig\r\n\
          --x\r\nContent-Disposition: form-data; name=\"share_id\"\r\n\r\n{share}\r\n--x--\r\n"
