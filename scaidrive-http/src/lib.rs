@@ -1,6 +1,6 @@
 //! Serves the core over HTTP: hyper below, a route table as data, handlers that parse, call one service and reply.
 //!
-//! Start reading at [`routes`], go on in the handler named after the area. No rule of the product lives here.
+//! Start reading at `routes.rs`, go on in the handler named after the area. No rule of the product lives here.
 
 mod app;
 mod body;

@@ -110,6 +110,7 @@ enum Collector {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct State {
     now: u8,
     row: Option<Row>,
@@ -222,7 +223,10 @@ impl Model for Protocol {
             Step::List(who) => next.list(who),
             Step::Mark(who) => next.mark(self, who),
             Step::SendDelete(who) => next.send_delete(self, who),
-            Step::Forget(who) => next.forget(who),
+            Step::Forget(who) => {
+                next.forget(who);
+                Some(())
+            }
             Step::DeleteArrives => next.delete_arrives(),
             Step::Resume(who) => next.resume(self, who),
         };
@@ -424,9 +428,8 @@ impl State {
     }
 
     /// A collector ends its run, or dies.
-    fn forget(&mut self, who: usize) -> Option<()> {
+    fn forget(&mut self, who: usize) {
         self.collectors[who] = Collector::Idle;
-        Some(())
     }
 
     fn delete_arrives(&mut self) -> Option<()> {

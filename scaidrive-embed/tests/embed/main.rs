@@ -175,6 +175,15 @@ async fn what_was_written_is_there_after_reopening() {
     drive.close().await;
 }
 
+/// A reader that always fails.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("broken"))
+    }
+}
+
 #[test]
 fn blocking_code_does_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -189,12 +198,6 @@ fn blocking_code_does_the_same() {
     share.write_bytes("c", "x").unwrap();
     let change = share.watch_from(start).next().unwrap().unwrap();
     assert_eq!(change.new_path.as_deref(), Some("/c"));
-    struct Broken;
-    impl Read for Broken {
-        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-            Err(std::io::Error::other("broken"))
-        }
-    }
     assert!(matches!(share.write("c", Broken), Err(Error::BadStream { .. })));
     std::io::sink().write_all(&share.read_to_vec("c").unwrap()).unwrap();
     drop(share);
