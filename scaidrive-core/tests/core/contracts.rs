@@ -23,7 +23,7 @@ async fn metadata(url: &str) {
     assert!(!store.pending_migrations().await.unwrap().is_empty(), "an empty database lacks everything");
     // Several at once, as replicas do at a roll-out: once applied.
     let (a, b) = tokio::join!(store.migrate(), store.migrate());
-    (a.unwrap(), b.unwrap());
+    a.and(b).unwrap();
     let store: Arc<dyn MetadataStore> = Arc::new(store);
     testing::metadata::check(Arc::clone(&store), seed()).await;
     store.close().await;

@@ -92,11 +92,11 @@ impl Breaker {
     /// Returns whether this commit is broken before it arrives, or after; nothing lets it pass.
     fn decide(&self) -> Option<bool> {
         let number = self.commits.fetch_add(1, Ordering::Relaxed);
-        if !self.breaking.load(Ordering::Relaxed) || number % 3 != 0 {
+        if !self.breaking.load(Ordering::Relaxed) || !number.is_multiple_of(3) {
             return None;
         }
         self.broken.fetch_add(1, Ordering::Relaxed);
-        Some(number % 2 == 0)
+        Some(number.is_multiple_of(2))
     }
 }
 
@@ -136,7 +136,7 @@ async fn a_connection_killed_in_commit_is_applied_once_or_not_at_all() {
             // Told that it is not known, or that it did not work: then it must not be there, or say so.
             Err(Error::CommitUnknown { .. }) => {}
             Err(error) => {
-                assert!(!there.contains(&text), "{text} is there, but its caller was told: {error:?}")
+                assert!(!there.contains(&text), "{text} is there, but its caller was told: {error:?}");
             }
         }
     }
@@ -174,7 +174,7 @@ async fn fill_the_disk(objects: ObjectsConfig, size: usize) {
     let ballast = disk.0.path().join("ballast");
     std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
     let configure = |config: &mut scaidrive_core::config::Config| {
-        config.data_dir = disk.0.path().to_owned();
+        disk.0.path().clone_into(&mut config.data_dir);
         config.objects = objects.clone();
     };
     let house = Arc::new(House::build(configure, |_| {}).await);
