@@ -197,3 +197,60 @@ async fn read_by_http(server: &Server, share: &str, path: &str) -> Vec<u8> {
     let url = format!("{}/files/{id}/content", server.url);
     client.get(url).bearer_auth(&server.token).send().await.unwrap().bytes().await.unwrap().to_vec()
 }
+
+/// Files that are imported beside the running server.
+const IMPORTED: usize = 3000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_beside_a_running_server_starves_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, source) = (dir.path().join("data"), dir.path().join("source"));
+    for number in 0..IMPORTED {
+        let folder = source.join(format!("{}", number % 50));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{number}.txt")), format!("imported {number}")).unwrap();
+    }
+    let server = std::sync::Arc::new(Server::start(&data));
+    let create = json!({ "name": "S", "share_type": "project" });
+    let share = server.json(Client::new().post(format!("{}/shares", server.url)).json(&create)).await;
+    let share = share["id"].as_str().unwrap().to_owned();
+    let import = {
+        let data = data.clone();
+        let source = source.clone();
+        tokio::task::spawn_blocking(move || {
+            cli(&data, &["import", source.to_str().unwrap(), "--share", "S", "--to", "in"])
+        })
+    };
+    let clients: Vec<_> = (0..4)
+        .map(|client| tokio::spawn(work(std::sync::Arc::clone(&server), share.clone(), client)))
+        .collect();
+    import.await.unwrap();
+    let mut written = 0;
+    for client in clients {
+        written += client.await.unwrap();
+    }
+    eprintln!("{written} files were written and read by HTTP beside the import");
+    std::sync::Arc::into_inner(server).unwrap().stop();
+    let drive = ScaiDrive::open_dir(&data).await.unwrap();
+    let found = drive.share("S").await.unwrap().walk("/").await.unwrap();
+    let files = found.iter().filter(|found| found.node.file.is_some()).count();
+    assert_eq!(files, IMPORTED + written);
+    drive.close().await;
+    cli(&data, &["fsck", "--deep"]);
+}
+
+/// Writes files and reads each one back, as fast as the server lets it; returns how many.
+async fn work(server: std::sync::Arc<Server>, share: String, client: usize) -> usize {
+    const FILES: usize = 40;
+    let http = Client::new();
+    for number in 0..FILES {
+        let bytes = format!("client {client} file {number}").repeat(1000).into_bytes();
+        let form = Form::new().text("share_id", share.clone()).text("name", format!("{client}-{number}"));
+        let form = form.part("file", Part::bytes(bytes.clone()));
+        let file = server.json(http.post(format!("{}/files", server.url)).multipart(form)).await;
+        let url = format!("{}/files/{}/content", server.url, file["id"].as_str().unwrap());
+        let got = http.get(url).bearer_auth(&server.token).send().await.unwrap().bytes().await.unwrap();
+        assert!(got == bytes, "{client}-{number}");
+    }
+    FILES
+}

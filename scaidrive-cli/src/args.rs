@@ -149,6 +149,9 @@ pub(crate) struct Import {
     /// Folder in the share, made where it is missing
     #[arg(long, default_value = "/", value_name = "PATH")]
     pub(crate) to: String,
+    /// Batches of small files, and large files, on their way at once
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) jobs: u8,
     /// Read every file, even where size and time say that it did not change
     #[arg(long)]
     pub(crate) checksum: bool,
@@ -191,10 +194,14 @@ pub(crate) struct Gc {
     pub(crate) dry_run: bool,
     /// Keep what was needed more recently than this [default: SCAIDRIVE_GC_GRACE]
     ///
-    /// A shorter grace than the configured one is safe only while nothing writes and no older backup of the
-    /// database will be restored.
+    /// A shorter grace than the configured one needs --force.
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace: Option<String>,
+    /// Accept a shorter grace than the configured one
+    ///
+    /// Safe only while nothing writes, no server runs, and no older backup of the database will be restored.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Checks.

@@ -15,8 +15,8 @@ use args::Args;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let level = if args.verbose { "info,sqlx=warn" } else { "error" };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::new(format!("{},sqlx=warn", session::log_level(&args)));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -26,6 +26,6 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(commands::run(&args)) {
         Ok(code) => code.into(),
-        Err(error) => exit::report(&error, args.verbose).into(),
+        Err(failure) => exit::report(&failure, args.verbose).into(),
     }
 }

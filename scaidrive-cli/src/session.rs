@@ -1,11 +1,12 @@
 //! From the command line and the environment to a drive, a tenant and a caller.
 
 use scaidrive_core::config::Config;
-use scaidrive_core::model::{Caller, Error, Result, Tenant, TenantId};
+use scaidrive_core::model::{Caller, Error, Tenant, TenantId};
 use scaidrive_core::services::tenants;
 use scaidrive_core::{Drive, open};
 
 use crate::args::Args;
+use crate::exit::{About, Result};
 use crate::output::Output;
 
 /// An open drive and how to talk about it.
@@ -28,6 +29,17 @@ pub(crate) fn lookup(args: &Args) -> impl Fn(&str) -> Option<String> {
     }
 }
 
+/// Returns what is logged: warnings, unless the command line or the environment wants otherwise.
+pub(crate) fn log_level(args: &Args) -> &'static str {
+    let lookup = lookup(args);
+    if args.verbose {
+        return "info";
+    }
+    // A configuration that does not hold is told by the command itself.
+    let wanted = lookup("SCAIDRIVE_LOG_LEVEL").and_then(|_| Config::from_lookup(&lookup).ok());
+    wanted.map_or("warn", |config| config.log_level)
+}
+
 impl Session {
     /// Opens a drive that is there, with a schema that fits.
     pub(crate) async fn open(args: &Args) -> Result<Self> {
@@ -37,7 +49,7 @@ impl Session {
             let fault = format!(
                 "there is no drive in {dir}; make one with `scaidrive init`, or name another --data-dir"
             );
-            return Err(Error::Config { faults: vec![fault] });
+            return Err(Error::Config { faults: vec![fault] }.into());
         }
         let session = Self::open_raw(args, config).await?;
         let pending = session.drive.meta.pending_migrations().await?;
@@ -45,7 +57,7 @@ impl Session {
             return Ok(session);
         }
         let fault = format!("the database lacks {}; run `scaidrive migrate`", pending.join(", "));
-        Err(Error::Config { faults: vec![fault] })
+        Err(Error::Config { faults: vec![fault] }.into())
     }
 
     /// Opens a drive that may be new.
@@ -63,18 +75,30 @@ impl Session {
     pub(crate) async fn tenant(&self, args: &Args) -> Result<Tenant> {
         let Some(wanted) = &args.tenant else {
             let all = tenants::list(&self.drive).await?;
-            return all.into_iter().next().ok_or(Error::NotFound);
+            return all.into_iter().next().ok_or(Error::NotFound).about(|| "a first tenant".to_owned());
         };
+        self.tenant_named(wanted).await.about(|| format!("tenant {wanted}"))
+    }
+
+    async fn tenant_named(&self, wanted: &str) -> Result<Tenant, Error> {
         if let Ok(id) = wanted.parse::<TenantId>() {
             return tenants::get(&self.drive, id).await;
         }
-        let named = tenants::list(&self.drive).await?.into_iter().filter(|tenant| tenant.name == *wanted);
-        match named.collect::<Vec<_>>().as_slice() {
-            [] => Err(Error::NotFound),
-            [only] => Ok(only.clone()),
-            _ => {
-                Err(Error::invalid("tenant", "several tenants have this name; give the id", wanted.as_str()))
+        let mut named = tenants::list(&self.drive).await?.into_iter().filter(|tenant| tenant.name == wanted);
+        match (named.next(), named.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_), Some(_)) => {
+                Err(Error::invalid("tenant", "several tenants have this name; give the id", wanted))
             }
+            (None, _) => Err(Error::NotFound),
+        }
+    }
+
+    /// Returns the tenant named; all of them where none is.
+    pub(crate) async fn tenants(&self, args: &Args) -> Result<Vec<Tenant>> {
+        match &args.tenant {
+            Some(_) => Ok(vec![self.tenant(args).await?]),
+            None => Ok(tenants::list(&self.drive).await?),
         }
     }
 
@@ -82,6 +106,7 @@ impl Session {
     pub(crate) async fn caller(&self, args: &Args) -> Result<Caller> {
         let tenant = self.tenant(args).await?;
         let wrong = |_| Error::invalid("user", "not the id of a user", args.user.as_str());
-        tenants::caller_for(&self.drive, tenant.id, &args.user.parse().map_err(wrong)?).await
+        let user = args.user.parse().map_err(wrong)?;
+        tenants::caller_for(&self.drive, tenant.id, &user).await.about(|| format!("user {user}"))
     }
 }

@@ -1,11 +1,11 @@
 //! `scaidrive config`.
 
 use scaidrive_core::config::{self, Config as Checked};
-use scaidrive_core::model::{Error, Result};
+use scaidrive_core::model::Error;
 use serde_json::{Map, json};
 
 use crate::args::{Args, Config};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::{Output, table};
 use crate::session::lookup;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Args, command: &Config) -> Result<Code> {
     let faults = match Checked::from_lookup(lookup(args)) {
         Ok(_) => Vec::new(),
         Err(Error::Config { faults }) => faults,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let shown = config::effective(lookup(args));
     let variables: Map<_, _> = shown.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

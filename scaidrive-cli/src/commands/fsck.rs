@@ -1,21 +1,16 @@
 //! `scaidrive fsck`.
 
-use scaidrive_core::model::{Result, TenantId};
+use scaidrive_core::model::TenantId;
 use scaidrive_core::services::fsck::{self, Report};
-use scaidrive_core::services::tenants;
 use serde_json::json;
 
 use crate::args::{Args, Fsck};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: &Args, what: &Fsck) -> Result<Code> {
-    let chosen = match &args.tenant {
-        Some(_) => vec![session.tenant(args).await?],
-        None => tenants::list(&session.drive).await?,
-    };
     let mut reports: Vec<(TenantId, Report)> = Vec::new();
-    for tenant in chosen {
+    for tenant in session.tenants(args).await? {
         reports.push((tenant.id, fsck::run(&session.drive, tenant.id, what.deep).await?));
     }
     let list: Vec<_> =

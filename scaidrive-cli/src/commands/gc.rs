@@ -1,27 +1,19 @@
 //! `scaidrive gc`.
 
 use scaidrive_core::config;
-use scaidrive_core::model::{Error, Result};
+use scaidrive_core::model::{Error, TenantId};
 use scaidrive_core::services::collect::{self, Collected, Plan};
-use scaidrive_core::services::tenants;
 use serde_json::json;
 
 use crate::args::{Args, Gc};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::{size, table};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: &Args, what: &Gc) -> Result<Code> {
-    let mut plan = Plan { dry_run: what.dry_run, ..Plan::scheduled(&session.drive) };
-    if let Some(text) = &what.grace {
-        plan.grace = config::duration(text).map_err(|why| Error::invalid("grace", why, text.as_str()))?;
-    }
-    let chosen = match &args.tenant {
-        Some(_) => vec![session.tenant(args).await?],
-        None => tenants::list(&session.drive).await?,
-    };
+    let plan = plan(session, what)?;
     let mut all = Vec::new();
-    for tenant in chosen {
+    for tenant in session.tenants(args).await? {
         all.push((tenant.id, collect::run(&session.drive, tenant.id, plan).await?));
     }
     let failed = all.iter().map(|(_, done)| done.failed).sum::<u64>();
@@ -30,7 +22,7 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Gc) -> Result<Cod
     session.out.print(&json!({ "dry_run": what.dry_run, "tenants": list }), || {
         let row = |(tenant, done): &(_, Collected)| {
             [
-                scaidrive_core::model::TenantId::to_string(tenant),
+                TenantId::to_string(tenant),
                 done.contents.to_string(),
                 done.chunks.to_string(),
                 size(done.bytes),
@@ -42,4 +34,17 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Gc) -> Result<Cod
         table([header, "CONTENTS", "CHUNKS", "BYTES", "FREED ROWS", "FAILED"], all.iter().map(row))
     })?;
     Ok(if failed == 0 { Code::Done } else { Code::Failed })
+}
+
+/// Returns the plan asked for. A writer relies on the configured grace between its touch and its reference: a
+/// shorter one takes chunks away from under it, so it needs `--force`.
+fn plan(session: &Session, what: &Gc) -> Result<Plan, Error> {
+    let scheduled = Plan::scheduled(&session.drive);
+    let Some(text) = &what.grace else { return Ok(Plan { dry_run: what.dry_run, ..scheduled }) };
+    let wrong = |why: &str| Error::invalid("grace", why, text.as_str());
+    let grace = config::duration(text).map_err(|why| wrong(&why))?;
+    if grace < scheduled.grace && !what.dry_run && !what.force {
+        return Err(wrong("shorter than SCAIDRIVE_GC_GRACE; stop all writers, then add --force"));
+    }
+    Ok(Plan { grace, dry_run: what.dry_run, ..scheduled })
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use scaidrive_core::adapters::issuer::EmbeddedIssuer;
 use scaidrive_core::adapters::local::SystemClock;
-use scaidrive_core::model::Result;
+
 use scaidrive_core::open;
 use scaidrive_core::services::tenants;
 use serde_json::json;
 
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::session::Session;
 
 pub(crate) async fn init(session: &Session) -> Result<Code> {

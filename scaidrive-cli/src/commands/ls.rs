@@ -1,15 +1,13 @@
 //! `scaidrive ls`.
 
-use scaidrive_core::model::{Caller, Result, Share, SharePath};
-use scaidrive_core::services::access::Right;
+use scaidrive_core::model::{Caller, Share, SharePath};
 use scaidrive_core::services::folders::{self, Child, Listing};
-use scaidrive_core::services::paths;
 use serde::Serialize;
 use serde_json::json;
 
 use super::places;
 use crate::args::{Args, Ls};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::{size, table};
 use crate::session::Session;
 
@@ -47,7 +45,7 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Ls) -> Result<Cod
 }
 
 async fn below(session: &Session, caller: &Caller, share: &Share, path: &SharePath) -> Result<Vec<Entry>> {
-    let place = paths::place(&session.drive, caller, share.id, path, Right::Read).await?;
+    let place = places::folder(&session.drive, caller, share, path).await?;
     let walked = folders::walk(&session.drive, caller, share.id, place.id().folder()).await?;
     let mut entries: Vec<Entry> = walked
         .into_iter()
@@ -71,7 +69,7 @@ async fn children(
     path: &SharePath,
     deleted: bool,
 ) -> Result<Vec<Entry>> {
-    let place = paths::place(&session.drive, caller, share.id, path, Right::Read).await?;
+    let place = places::folder(&session.drive, caller, share, path).await?;
     let mut listing = Listing { include_trashed: deleted, ..Listing::default() };
     let mut entries = Vec::new();
     loop {

@@ -10,15 +10,14 @@ mod ls;
 mod places;
 mod progress;
 mod shares;
+mod skipped;
 mod stats;
 mod tenants;
 mod token;
 mod users;
 
-use scaidrive_core::model::Result;
-
 use crate::args::{Args, Command};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::session::Session;
 
 /// Runs the command of a command line.

@@ -1,10 +1,10 @@
 //! `scaidrive share`.
 
-use scaidrive_core::model::{Error, Result, Share as Found};
+use scaidrive_core::model::{Error, Share as Found};
 use scaidrive_core::services::shares::{self, NewShare};
 
 use crate::args::{Args, Share};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::{size, table};
 use crate::session::Session;
 

@@ -1,11 +1,11 @@
 //! `scaidrive stats`.
 
-use scaidrive_core::model::{Result, Usage};
+use scaidrive_core::model::Usage;
 use scaidrive_core::services::shares;
 use serde_json::json;
 
 use crate::args::Args;
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::{signed_size, table};
 use crate::session::Session;
 

@@ -1,11 +1,11 @@
 //! `scaidrive tenant`.
 
-use scaidrive_core::model::Result;
+
 use scaidrive_core::services::tenants;
 use serde_json::json;
 
 use crate::args::Tenant;
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::table;
 use crate::session::Session;
 

@@ -1,11 +1,11 @@
 //! `scaidrive user`.
 
-use scaidrive_core::model::{AdminRole, Error, Result, User as Found, UserId};
+use scaidrive_core::model::{AdminRole, Error, User as Found, UserId};
 use scaidrive_core::services::tenants::{self, NewUser};
 use serde_json::json;
 
 use crate::args::{Args, User};
-use crate::exit::Code;
+use crate::exit::{Code, Result};
 use crate::output::table;
 use crate::session::Session;
 

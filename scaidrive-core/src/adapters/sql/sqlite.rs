@@ -50,6 +50,8 @@ pub(super) async fn open(location: &str, clock: &Arc<dyn Clock>) -> Result<(Sqli
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "4000")
         .pragma("cache_size", "-65536")
+        // What a savepoint may have to undo stays in memory: as files it cost more writes than the log itself.
+        .pragma("temp_store", "MEMORY")
         .connect()
         .await
         .map_err(database)?;
