@@ -85,7 +85,9 @@ pub(crate) fn report(failure: &Failure, verbose: bool) -> Code {
 /// Returns what is known beyond the message, the nearest cause first.
 fn causes(error: &Error) -> Vec<String> {
     let mut causes = Vec::new();
-    if let Error::Internal { what } | Error::Corrupt { what } | Error::ImpossibleRow { found: what, .. } = error {
+    if let Error::Internal { what } | Error::Corrupt { what } | Error::ImpossibleRow { found: what, .. } =
+        error
+    {
         causes.push(what.clone());
     }
     let mut source = std::error::Error::source(error);

@@ -57,6 +57,14 @@ pub(crate) fn size(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
+/// Returns text without what a terminal would obey: names of files may hold anything.
+pub(crate) fn printable(text: &str) -> String {
+    let shown = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Returns a signed count of bytes as people read it; counters never go below zero.
 pub(crate) fn signed_size(bytes: i64) -> String {
     size(u64::try_from(bytes).unwrap_or(0))
@@ -65,6 +73,11 @@ pub(crate) fn signed_size(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_get_nothing_to_obey() {
+        assert_eq!(printable("a\u{1b}[2Jb\n'é"), "a\\u{1b}[2Jb\\n'é");
+    }
 
     #[test]
     fn sizes_read_well() {

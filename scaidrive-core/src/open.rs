@@ -13,7 +13,7 @@ use crate::services::cache::ChunkCache;
 use crate::{Drive, Ports};
 
 /// Chunks kept in memory for readers, in bytes.
-const CACHE_BYTES: usize = 48 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 
 /// Opens a drive without touching its schema: see [`migrate`].
 pub async fn open(config: &Config) -> Result<Drive> {

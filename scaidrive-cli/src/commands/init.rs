@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use scaidrive_core::adapters::issuer::EmbeddedIssuer;
 use scaidrive_core::adapters::local::SystemClock;
-
 use scaidrive_core::open;
 use scaidrive_core::services::tenants;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::exit::Code;
-use crate::output::Output;
+use crate::output::{Output, printable};
 
 /// What was left out, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -23,8 +23,7 @@ impl Skipped {
 /// Lists what was left out, and returns the code for it.
 pub(crate) fn tell(all: &[Skipped], out: Output) -> Code {
     for skipped in all.iter().filter(|_| !out.json) {
-        // Names may hold what a terminal would obey.
-        eprintln!("skipped: {}: {}", skipped.path.escape_debug().to_string().replace("\\'", "'"), skipped.reason);
+        eprintln!("skipped: {}: {}", printable(&skipped.path), skipped.reason);
     }
     if all.is_empty() { Code::Done } else { Code::Skipped }
 }

@@ -1,6 +1,5 @@
 //! `scaidrive tenant`.
 
-
 use scaidrive_core::services::tenants;
 use serde_json::json;
 

@@ -1,5 +1,8 @@
 //! Every command but the transfers: what it prints, and how it ends.
 
+use scaidrive_core::model::SharePath;
+use scaidrive_core::services::access::Right;
+use scaidrive_core::services::{paths, tenants, trash};
 use serde_json::Value;
 
 use crate::program::{Drive, Ran, program};
@@ -44,7 +47,8 @@ fn tenants_users_and_shares_are_made_and_listed() {
     let shares = drive.json(&["share", "list"]);
     assert_eq!((&shares["total"], &shares["shares"][0]["quota_bytes"]), (&Value::from(2), &Value::from(5)));
     assert!(drive.run(&["share", "list"]).done().contains("Other"));
-    drive.run(&["share", "list", "--user", "nobody"]).ended(5);
+    let told = drive.run(&["share", "list", "--user", "nobody"]).ended(5);
+    assert!(told.contains("error: user nobody: Not found") && told.contains("hint:"), "{told}");
     drive.run(&["share", "list", "--tenant", "nobody"]).ended(5);
     drive.run(&["share", "list", "--tenant", "Second", "--user", "system:x"]).ended(5);
 }
@@ -98,6 +102,77 @@ fn gc_removes_what_nothing_needs_and_fsck_finds_damage() {
     drive.run(&["gc", "--grace", "soon"]).ended(2);
 }
 
+/// Runs services of the core on a drive that no program has open.
+fn in_core<T, F: Future<Output = T>>(drive: &Drive, work: impl FnOnce(scaidrive_core::Drive) -> F) -> T {
+    let config = scaidrive_core::config::Config::embedded(drive.path("drive"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let core = scaidrive_core::open::open(&config).await.unwrap();
+        let done = work(core.clone()).await;
+        core.meta.close().await;
+        done
+    })
+}
+
+#[test]
+fn gc_removes_what_was_purged_and_keeps_the_rest() {
+    let drive = Drive::new();
+    let source = drive.path("source");
+    std::fs::create_dir(&source).unwrap();
+    for name in ["purged", "kept"] {
+        std::fs::write(source.join(name), name).unwrap();
+    }
+    drive.run(&["import", source.to_str().unwrap(), "--share", "S"]).done();
+    in_core(&drive, async |core| {
+        let tenant = tenants::first(&core).await.unwrap();
+        let admin = tenants::FIRST_ADMIN.parse().unwrap();
+        let caller = tenants::caller_for(&core, tenant.id, &admin).await.unwrap();
+        let share = paths::share_named(&core, &caller, "S").await.unwrap();
+        let path = SharePath::parse("purged").unwrap();
+        let node = paths::node(&core, &caller, share.id, &path, Right::Delete).await.unwrap().node().id;
+        trash::delete(&core, &caller, node, true).await.unwrap();
+    });
+    let objects = || files_below(&drive.path("drive").join("objects"));
+    assert_eq!(objects(), 2);
+    assert!(drive.run(&["gc", "--grace", "1s"]).ended(2).contains("--force"));
+    let would = drive.json(&["gc", "--dry-run", "--grace", "0"]);
+    assert_eq!(would["tenants"][0]["collected"]["contents"], 1, "{would}");
+    assert_eq!(objects(), 2);
+    // The content goes first; its chunk was needed until then.
+    let removed = drive.json(&["gc", "--grace", "0", "--force"]);
+    assert_eq!(removed["tenants"][0]["collected"]["contents"], 1, "{removed}");
+    drive.run(&["gc", "--grace", "0", "--force"]).done();
+    assert_eq!(objects(), 1);
+    assert!(drive.run(&["fsck", "--deep"]).done().contains("clean"));
+}
+
+fn files_below(dir: &std::path::Path) -> usize {
+    let below = |entry: std::fs::DirEntry| {
+        if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }
+    };
+    std::fs::read_dir(dir).unwrap().map(|entry| below(entry.unwrap())).sum()
+}
+
+#[test]
+fn who_may_not_is_refused_with_a_code_of_its_own() {
+    let drive = Drive::new();
+    drive.run(&["user", "create", "--id", "plain"]).done();
+    drive.run(&["share", "create", "Central", "--type", "central", "--user", "plain"]).ended(7);
+    drive.run(&["stats", "--user", "plain"]).done();
+    // A share of somebody else is not there for those who may not see it.
+    drive.run(&["ls", "S", "--user", "plain"]).ended(5);
+    assert_eq!(drive.json(&["share", "list", "--user", "plain"])["total"], 0);
+}
+
+#[test]
+fn a_provider_of_identities_mints_the_tokens_itself() {
+    let drive = Drive::new();
+    let mut command = program(&["token", "create"]);
+    command.env("SCAIDRIVE_DATA_DIR", drive.path("drive"));
+    command.env("SCAIDRIVE_SCAIKEY_URL", "https://id.example.com");
+    assert!(Ran(command.output().unwrap()).ended(2).contains("SCAIDRIVE_SCAIKEY_URL"));
+}
+
 fn find_object(dir: &std::path::Path) -> std::path::PathBuf {
     let mut entry = std::fs::read_dir(dir).unwrap().next().unwrap().unwrap().path();
     while entry.is_dir() {
@@ -138,10 +213,13 @@ fn the_help_is_as_agreed() {
         "token create",
         "tenant",
         "tenant create",
+        "tenant list",
         "user",
         "user create",
+        "user list",
         "share",
         "share create",
+        "share list",
         "import",
         "export",
         "ls",

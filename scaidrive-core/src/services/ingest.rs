@@ -20,10 +20,10 @@ use crate::ports::metadata::{ContentRow, ManifestEntry};
 use crate::ports::{Key, Outcome, Writes};
 
 /// Bytes of chunks that all transfers together may hold before they are put.
-const BUFFERED_BYTES: usize = 96 << 20;
+const BUFFERED_BYTES: usize = 48 << 20;
 
 /// The window of one transfer: large ones share syncs, small ones leave memory to the others.
-const WINDOW_BYTES: std::ops::RangeInclusive<usize> = (2 << 20)..=(32 << 20);
+const WINDOW_BYTES: std::ops::RangeInclusive<usize> = (2 << 20)..=(8 << 20);
 
 /// Windows of one transfer under way at once: one is put while the next is read.
 const WINDOWS: usize = 2;

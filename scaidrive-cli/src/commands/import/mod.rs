@@ -15,9 +15,10 @@ use scaidrive_core::model::{Caller, Error, FileName, NameKey, Node, ParentId, Re
 use scaidrive_core::services::{access::Right, bulk, folders, paths};
 use serde::Serialize;
 
+use super::skipped::{self, Skipped};
 use super::{places, progress};
 use crate::args::{Args, Import};
-use crate::exit::Code;
+use crate::exit::{self, Code};
 use crate::output::size;
 use crate::session::Session;
 use scan::{Found, Scanned};
@@ -30,21 +31,6 @@ const MANY_FOLDERS: usize = 64;
 
 /// What a share holds: by place and name.
 type Known = HashMap<(ParentId, NameKey), Node>;
-
-/// What was left out, and why.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Skipped {
-    /// Path below the source.
-    pub(crate) path: String,
-    /// Why.
-    pub(crate) reason: String,
-}
-
-impl Skipped {
-    fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into() }
-    }
-}
 
 /// What an import did.
 #[derive(Debug, Default, Serialize)]
@@ -67,6 +53,10 @@ pub(crate) struct Summary {
     pub(crate) dedup_ratio: Option<f64>,
     /// How long it took.
     pub(crate) seconds: f64,
+    /// Files a second.
+    pub(crate) files_per_second: f64,
+    /// Bytes a second.
+    pub(crate) bytes_per_second: f64,
     /// What was left out.
     pub(crate) skipped: Vec<Skipped>,
 }
@@ -78,7 +68,7 @@ pub(crate) struct Target<'s> {
     share: Share,
 }
 
-pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> Result<Code> {
+pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> exit::Result<Code> {
     let caller = session.caller(args).await?;
     let share = places::share(&session.drive, &caller, &what.share).await?;
     let target = Target { session, caller, share };
@@ -91,16 +81,15 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> Result
     summary.new_chunk_bytes = target.stored().await? - before;
     let ratio = summary.bytes as f64 / summary.new_chunk_bytes as f64;
     summary.dedup_ratio = (summary.new_chunk_bytes > 0).then_some(ratio);
-    summary.seconds = began.elapsed().as_secs_f64();
-    for skipped in summary.skipped.iter().filter(|_| !session.out.json) {
-        eprintln!("skipped: {}: {}", skipped.path, skipped.reason);
-    }
+    // Less than a millisecond is not worth dividing by.
+    summary.seconds = began.elapsed().as_secs_f64().max(0.001);
+    summary.files_per_second = summary.files as f64 / summary.seconds;
+    summary.bytes_per_second = summary.bytes as f64 / summary.seconds;
     session.out.print(&summary, || text(&summary))?;
-    Ok(if summary.skipped.is_empty() { Code::Done } else { Code::Skipped })
+    Ok(skipped::tell(&summary.skipped, session.out))
 }
 
 fn text(done: &Summary) -> String {
-    let rate = |amount: f64| amount / done.seconds.max(0.001);
     format!(
         "{} files, {} folders, {} in {:.1} s ({:.0} files/s, {:.1} MB/s)\n\
          {} new, {} updated, {} unchanged, {} skipped; {} of new chunks{}",
@@ -108,8 +97,8 @@ fn text(done: &Summary) -> String {
         done.folders,
         size(done.bytes),
         done.seconds,
-        rate(done.files as f64),
-        rate(done.bytes as f64 / 1e6),
+        done.files_per_second,
+        done.bytes_per_second / 1e6,
         done.created,
         done.updated,
         done.unchanged,
@@ -125,7 +114,7 @@ impl Target<'_> {
         Ok(self.session.drive.read().await?.chunk_stats(self.caller.tenant).await?.bytes)
     }
 
-    async fn import(&self, scanned: Scanned, what: &Import) -> Result<Summary> {
+    async fn import(&self, scanned: Scanned, what: &Import) -> exit::Result<Summary> {
         let mut summary = Summary { skipped: scanned.skipped, ..Summary::default() };
         let top = self.top(&what.to).await?;
         let looked_at = scanned.folders.len() > MANY_FOLDERS;
@@ -144,19 +133,20 @@ impl Target<'_> {
         }
         let work = changed(files, known, what.checksum, &mut summary);
         bar.inc(summary.bytes);
-        write::all(self, work, &bar, &mut summary).await?;
+        write::all(self, work, what.jobs.into(), &bar, &mut summary).await?;
         bar.finish_and_clear();
         Ok(summary)
     }
 
     /// Returns the place that the import goes to, made where it is missing.
-    async fn top(&self, to: &str) -> Result<ParentId> {
+    async fn top(&self, to: &str) -> exit::Result<ParentId> {
         let path = places::path(to)?;
         let (drive, share) = (&self.session.drive, self.share.id);
         let root = paths::place(drive, &self.caller, share, &SharePath::default(), Right::Create).await?;
         let all = (1..=path.names().len()).map(|depth| path.prefix(depth)).collect();
         let found = bulk::ensure_folders(drive, &self.caller, share, root.id(), all).await?;
-        found.get(&path).copied().ok_or_else(|| Error::internal("a folder that was made is not there"))
+        let top = found.get(&path).copied();
+        Ok(top.ok_or_else(|| Error::internal("a folder that was made is not there"))?)
     }
 
     /// Makes the folders; where one cannot be made, it and all it holds is skipped.

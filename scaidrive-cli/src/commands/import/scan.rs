@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use scaidrive_core::model::{Error, FileName, NameKey, Node, Result, SharePath, Timestamp};
 
-use super::Skipped;
+use super::super::skipped::Skipped;
 
 /// A file to import.
 #[derive(Clone, Debug)]

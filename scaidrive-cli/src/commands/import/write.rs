@@ -1,7 +1,10 @@
 //! Files into the share: small ones in batches that share transactions and syncs, large ones as streams.
 
+use std::fs::File;
+use std::io::Read;
+
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use scaidrive_core::model::{Error, Node, ParentId, Result};
 use scaidrive_core::services::bulk::{self, BulkFile, BulkOutcome, FILE_BATCH};
@@ -14,13 +17,7 @@ use super::{Skipped, Summary, Target};
 const SMALL: u64 = 1 << 20;
 
 /// Bytes of a batch: several are in memory at once.
-const BATCH_BYTES: u64 = 16 << 20;
-
-/// Batches on their way at once: one is read while another is cut and a third is written.
-const BATCHES: usize = 3;
-
-/// Large files on their way at once.
-const STREAMS: usize = 2;
+const BATCH_BYTES: u64 = 32 << 20;
 
 /// A file to write, and what is in its place.
 pub(crate) type Work = (ParentId, Found, Option<Node>);
@@ -28,38 +25,69 @@ pub(crate) type Work = (ParentId, Found, Option<Node>);
 /// What became of one file.
 type Outcome = (Found, Result<BulkOutcome>);
 
-/// Writes all, and counts.
+/// What became of a batch.
+#[derive(Default)]
+struct Written {
+    outcomes: Vec<Outcome>,
+    /// Files that have grown too large for a batch since they were looked at.
+    grown: Vec<Work>,
+}
+
+/// What one job writes.
+enum Unit {
+    Large(Box<Work>),
+    Batch(Vec<Work>),
+}
+
+/// Writes all, `jobs` batches or large files at once, and counts.
+///
+/// While one batch is read, another is cut and a third is written: one at a time would leave cores idle. Large files
+/// go first, so that none of them is left to be written alone at the end.
 pub(crate) async fn all(
     target: &Target<'_>,
     work: Vec<Work>,
+    jobs: usize,
     bar: &ProgressBar,
     summary: &mut Summary,
 ) -> Result<()> {
     let (small, large): (Vec<_>, Vec<_>) = work.into_iter().partition(|(_, file, _)| file.size <= SMALL);
-    let mut batches =
-        stream::iter(batches(small)).map(|batch| write_batch(target, batch)).buffer_unordered(BATCHES);
-    while let Some(outcomes) = batches.next().await {
-        for outcome in outcomes? {
-            count(outcome, bar, summary)?;
+    let large = large.into_iter().map(|work| Unit::Large(Box::new(work)));
+    let mut units: Vec<Unit> = large.chain(batches(small).into_iter().map(Unit::Batch)).collect();
+    while !units.is_empty() {
+        let mut running = stream::iter(units).map(|unit| write_unit(target, unit)).buffer_unordered(jobs);
+        let mut grown = Vec::new();
+        while let Some(written) = running.try_next().await? {
+            grown.extend(written.grown.into_iter().map(|work| Unit::Large(Box::new(work))));
+            for outcome in written.outcomes {
+                count(outcome, bar, summary)?;
+            }
         }
-    }
-    let mut streams = stream::iter(large).map(|work| write_large(target, work)).buffer_unordered(STREAMS);
-    while let Some(outcome) = streams.next().await {
-        count(outcome, bar, summary)?;
+        units = grown;
     }
     Ok(())
 }
 
+async fn write_unit(target: &Target<'_>, unit: Unit) -> Result<Written> {
+    match unit {
+        Unit::Large(work) => {
+            let outcomes = vec![write_large(target, *work).await];
+            Ok(Written { outcomes, grown: Vec::new() })
+        }
+        Unit::Batch(batch) => write_batch(target, batch).await,
+    }
+}
+
 /// Cuts the work into batches that are neither too many files nor too many bytes.
-fn batches(work: Vec<Work>) -> Vec<Vec<(ParentId, Found)>> {
+fn batches(work: Vec<Work>) -> Vec<Vec<Work>> {
     let (mut all, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for (parent, file, _) in work {
-        if batch.len() == FILE_BATCH || bytes + file.size > BATCH_BYTES {
+    for work in work {
+        let size = work.1.size;
+        if batch.len() == FILE_BATCH || bytes + size > BATCH_BYTES {
             all.push(std::mem::take(&mut batch));
             bytes = 0;
         }
-        bytes += file.size;
-        batch.push((parent, file));
+        bytes += size;
+        batch.push(work);
     }
     if !batch.is_empty() {
         all.push(batch);
@@ -67,35 +95,44 @@ fn batches(work: Vec<Work>) -> Vec<Vec<(ParentId, Found)>> {
     all
 }
 
-async fn write_batch(target: &Target<'_>, batch: Vec<(ParentId, Found)>) -> Result<Vec<Outcome>> {
+async fn write_batch(target: &Target<'_>, batch: Vec<Work>) -> Result<Written> {
     let read = tokio::task::spawn_blocking(move || read_batch(batch)).await;
-    let (read, mut outcomes) = read.map_err(|error| Error::internal(error.to_string()))?;
+    let (read, mut written) = read.map_err(|error| Error::internal(error.to_string()))?;
     let (found, files): (Vec<Found>, Vec<BulkFile>) = read.into_iter().unzip();
     let session = target.session;
-    let written = bulk::write(&session.drive, &target.caller, target.share.id, files).await?;
-    outcomes.extend(found.into_iter().zip(written));
-    Ok(outcomes)
+    let outcomes = bulk::write(&session.drive, &target.caller, target.share.id, files).await?;
+    written.outcomes.extend(found.into_iter().zip(outcomes));
+    Ok(written)
 }
 
 /// Reads the files of a batch; one that cannot be read is an outcome already.
-fn read_batch(batch: Vec<(ParentId, Found)>) -> (Vec<(Found, BulkFile)>, Vec<Outcome>) {
-    let (mut read, mut failed) = (Vec::with_capacity(batch.len()), Vec::new());
-    for (parent, mut found) in batch {
-        match std::fs::read(&found.source) {
-            Ok(bytes) => {
+fn read_batch(batch: Vec<Work>) -> (Vec<(Found, BulkFile)>, Written) {
+    let (mut read, mut written) = (Vec::with_capacity(batch.len()), Written::default());
+    for (parent, mut found, existing) in batch {
+        match read_small(&found) {
+            Ok(Some(bytes)) => {
                 found.size = bytes.len() as u64;
-                let file = BulkFile {
-                    parent,
-                    name: found.name.clone(),
-                    modified_at: Some(found.modified_at),
-                    bytes: Bytes::from(bytes),
-                };
+                let name = found.name.clone();
+                let file = BulkFile { parent, name, modified_at: Some(found.modified_at), bytes };
                 read.push((found, file));
             }
-            Err(error) => failed.push((found, Err(Error::BadStream { reason: error.to_string() }))),
+            Ok(None) => written.grown.push((parent, found, existing)),
+            Err(error) => written.outcomes.push((found, Err(unreadable(error)))),
         }
     }
-    (read, failed)
+    (read, written)
+}
+
+/// Returns a file's bytes; nothing if they are more than a batch should hold.
+fn read_small(found: &Found) -> std::io::Result<Option<Bytes>> {
+    // One byte of room more than expected, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(found.size as usize + 1);
+    File::open(&found.source)?.take(2 * SMALL + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= 2 * SMALL).then(|| bytes.into()))
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::BadStream { reason: error.to_string() }
 }
 
 async fn write_large(target: &Target<'_>, (parent, mut found, existing): Work) -> Outcome {
@@ -114,7 +151,6 @@ async fn stream_one(
     if existing.as_ref().is_some_and(|node| node.name != found.name || node.file.is_none()) {
         return Err(conflict());
     }
-    let unreadable = |error: std::io::Error| Error::BadStream { reason: error.to_string() };
     let file = tokio::fs::File::open(&found.source).await.map_err(unreadable)?;
     let content = files::store(drive, caller, file).await?;
     found.size = content.row.size;

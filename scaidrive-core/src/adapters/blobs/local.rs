@@ -4,8 +4,10 @@
 //! share one `syncfs`: thousands of small chunks would wait for thousands of syncs otherwise.
 
 use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +16,7 @@ use futures_util::stream::BoxStream;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
-use super::object::{ObjectBlobs, put_all, storage};
+use super::object::{ObjectBlobs, storage};
 use crate::model::{Error, Result};
 use crate::ports::{BlobMeta, BlobStore, Key};
 
@@ -25,24 +27,41 @@ const SYNC_TOGETHER_FROM: usize = 8;
 pub(super) struct LocalBlobs {
     /// Syncs every put by itself; serves everything that is no large batch.
     synced: ObjectBlobs,
-    /// Leaves syncing to us.
-    unsynced: LocalFileSystem,
     path: PathBuf,
     root: Arc<File>,
 }
 
 impl LocalBlobs {
     pub(super) fn open(root: &Path) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::Storage { source: Box::new(error) };
         std::fs::create_dir_all(root).map_err(failed)?;
-        let unsynced = LocalFileSystem::new_with_prefix(root).map_err(storage)?;
-        let synced: Arc<dyn ObjectStore> = Arc::new(unsynced.clone().with_fsync(true));
+        let files = LocalFileSystem::new_with_prefix(root).map_err(storage)?;
+        let synced: Arc<dyn ObjectStore> = Arc::new(files.with_fsync(true));
         Ok(Self {
             synced: ObjectBlobs::new(Arc::clone(&synced), synced),
-            unsynced,
             path: root.to_owned(),
             root: Arc::new(File::open(root).map_err(failed)?),
         })
+    }
+
+    /// Writes many objects without syncing them, on two threads: a hop to another thread for each would cost more
+    /// than a small object does.
+    async fn write(&self, mut objects: Vec<(Key, Bytes)>) -> Result<()> {
+        // By key, so that what lies in one directory is written together.
+        objects.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let rest = objects.split_off(objects.len() / 2);
+        let halves = [objects, rest].map(|half| {
+            let root = self.path.clone();
+            tokio::task::spawn_blocking(move || {
+                half.iter().try_for_each(|(key, bytes)| write_one(&root.join(key.as_str()), bytes))
+            })
+        });
+        for half in halves {
+            match half.await {
+                Ok(written) => written.map_err(failed)?,
+                Err(error) => return Err(Error::internal(format!("a put broke off: {error}"))),
+            }
+        }
+        Ok(())
     }
 
     /// Makes everything written so far durable, contents and names alike; a write-back that failed is told
@@ -52,11 +71,44 @@ impl LocalBlobs {
         let synced = tokio::task::spawn_blocking(move || nix::unistd::syncfs(root.as_ref())).await;
         match synced {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(nix::errno::Errno::ENOSPC)) => {
-                Err(Error::unavailable("the disk is full", Duration::from_secs(30)))
-            }
-            Ok(Err(error)) => Err(Error::Storage { source: Box::new(std::io::Error::from(error)) }),
+            Ok(Err(error)) => Err(failed(error.into())),
             Err(error) => Err(Error::internal(format!("a sync broke off: {error}"))),
+        }
+    }
+}
+
+/// Says what an error of the file system means.
+fn failed(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull => Error::unavailable("the disk is full", Duration::from_secs(30)),
+        _ => Error::Storage { source: Box::new(error) },
+    }
+}
+
+/// Writes one object beside its place and renames it: nobody ever reads half an object.
+fn write_one(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let (draft, mut file) = draft(path)?;
+    file.write_all(bytes)
+        .and_then(|()| std::fs::rename(&draft, path))
+        .inspect_err(|_| drop(std::fs::remove_file(&draft)))
+}
+
+/// Numbers drafts, so that two writers of one object do not share one.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
+
+/// Makes a file beside an object's place, named `{object}#{number}`: `object_store` leaves such out of its listings.
+fn draft(path: &Path) -> std::io::Result<(PathBuf, File)> {
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!("#{}", DRAFTS.fetch_add(1, Ordering::Relaxed)));
+        match File::create_new(&name) {
+            Ok(file) => return Ok((name.into(), file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            }
+            // Left behind by a process that was killed, or somebody else's.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -67,7 +119,7 @@ impl BlobStore for LocalBlobs {
         if objects.len() < SYNC_TOGETHER_FROM {
             return self.synced.put_all(objects).await;
         }
-        put_all(&self.unsynced, objects).await?;
+        self.write(objects).await?;
         self.sync().await
     }
 
@@ -91,7 +143,6 @@ impl BlobStore for LocalBlobs {
     async fn ping(&self) -> Result<()> {
         use std::os::unix::fs::MetadataExt;
 
-        let failed = |error: std::io::Error| Error::Storage { source: Box::new(error) };
         let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
         let (opened, named) = (self.root.metadata(), std::fs::metadata(&self.path));
         if identity(opened.map_err(failed)?) == identity(named.map_err(failed)?) {

@@ -49,7 +49,7 @@ pub(super) async fn open(location: &str, clock: &Arc<dyn Clock>) -> Result<(Sqli
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", "4000")
-        .pragma("cache_size", "-65536")
+        .pragma("cache_size", "-16384")
         // What a savepoint may have to undo stays in memory: as files it cost more writes than the log itself.
         .pragma("temp_store", "MEMORY")
         .connect()
@@ -60,7 +60,7 @@ pub(super) async fn open(location: &str, clock: &Arc<dyn Clock>) -> Result<(Sqli
         .test_before_acquire(false)
         .max_lifetime(None)
         .idle_timeout(None)
-        .connect_lazy_with(options.read_only(true).pragma("cache_size", "-16384"));
+        .connect_lazy_with(options.read_only(true).pragma("cache_size", "-4096"));
     Ok((readers, Writer::start(writer, Arc::clone(clock))))
 }
 
