@@ -113,6 +113,23 @@ impl Worker {
     }
 }
 
+/// Asks for one more run of a job after a while; asking twice is asking once.
+pub(super) async fn run_later(drive: &Drive, name: &str, wait: Duration) -> Result<()> {
+    let row = JobRow {
+        id: JobId::new(drive.ids.ulid()),
+        tenant: None,
+        name: name.to_owned(),
+        queue: "low".to_owned(),
+        dedup_key: format!("later:{name}"),
+        payload: json!({}),
+        attempts: 0,
+        run_at: drive.meta.now().await?.plus(wait),
+        every_secs: None,
+    };
+    transact(drive, Step::Insert(row)).await?;
+    drive.dispatch.wake().await
+}
+
 enum Step {
     Insert(JobRow),
     Claim { id: JobId, attempts: u32 },

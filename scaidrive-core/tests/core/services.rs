@@ -189,6 +189,24 @@ async fn jobs_run_when_they_are_due_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_collection_marks_is_freed_right_after_its_quarantine() {
+    let grace = Duration::from_millis(100);
+    for house in House::both(|ports| ports.gc_grace = grace).await {
+        let file = house.put("a", b"soon gone".to_vec()).await;
+        trash::delete(&house.drive, &house.caller, file.id.into(), true).await.unwrap();
+        tokio::time::sleep(grace * 2).await;
+        assert_eq!(house.collect(grace).await.contents, 1);
+        tokio::time::sleep(grace * 2).await;
+        let worker = Worker::new(house.drive.clone());
+        worker.schedule().await.unwrap();
+        assert_eq!(worker.run_due().await.unwrap(), 1);
+        let next = house.drive.read().await.unwrap().next_job_at().await.unwrap().unwrap();
+        let wait = next.since(house.drive.meta.now().await.unwrap());
+        assert!(wait > Duration::from_secs(55) && wait < Duration::from_secs(62), "{wait:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commits_of_another_process_are_nudged() {
     let house = House::embedded().await;
     let mut nudges = house.drive.pubsub.subscribe();
