@@ -9,8 +9,11 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use scaidrive_core::Drive;
+use scaidrive_core::chunking::ChunkReader;
 use scaidrive_core::config::Config;
-use scaidrive_core::model::{Caller, FileName, FolderId, ParentId, Sha256Hash, ShareId, ShareType};
+use scaidrive_core::model::{
+    Caller, ChunkingParams, FileName, FolderId, ParentId, Sha256Hash, ShareId, ShareType,
+};
 use scaidrive_core::services::bulk::{self, BulkFile};
 use scaidrive_core::services::files::{self, NewFile};
 use scaidrive_core::services::folders::{self, Listing};
@@ -103,6 +106,19 @@ fn noise(length: usize, salt: u64) -> Bytes {
 fn bare_sha256_of_256_mib(bencher: Bencher) {
     let bytes = noise(LARGE, 1);
     bencher.counter(BytesCount::new(LARGE)).bench(|| Sha256Hash::of(&bytes));
+}
+
+/// The pipeline that every upload goes through, without storing: cut, hash each chunk, hash the whole.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn chunk_and_hash_of_256_mib(bencher: Bencher) {
+    let bytes = noise(LARGE, 1);
+    bencher.counter(BytesCount::new(LARGE)).bench_local(|| {
+        runtime().block_on(async {
+            let mut chunks = ChunkReader::new(Cursor::new(bytes.clone()), ChunkingParams::default());
+            while chunks.next().await.expect("a chunk").is_some() {}
+            chunks.finish().await.expect("a digest")
+        })
+    });
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]
