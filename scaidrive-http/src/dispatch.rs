@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Response, Version};
 use percent_encoding::percent_decode_str;
 use scaidrive_core::model::{Caller, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
@@ -40,6 +40,8 @@ pub(crate) async fn answer(
     let found = find(&app, audience, &request);
     let (method, path) =
         found.as_ref().map_or(("OTHER", "(none)"), |(route, _)| (route.method_name(), route.path));
+    let has_body = has_body(&request);
+    let takes_no_body = has_body && found.as_ref().is_ok_and(|(route, _)| route.takes.is_empty());
     let span = tracing::info_span!(
         "request", request_id = %id, method, path, tenant_id = tracing::field::Empty, user_id = tracing::field::Empty
     );
@@ -61,7 +63,17 @@ pub(crate) async fn answer(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
+    if takes_no_body || (has_body && is_refused) {
+        // What is left of the body would be read as the next request: the client must not send one after it.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
+}
+
+/// Tells whether a request has a body on a connection where the next request follows it: HTTP/2 keeps them apart.
+fn has_body(request: &hyper::Request<Incoming>) -> bool {
+    request.version() <= Version::HTTP_11 && !request.body().is_end_stream()
 }
 
 /// Returns the client's own request id if it is a decent one, else a new one.

@@ -1,5 +1,6 @@
 //! The server's program: reads the command line and the environment, and plays a role.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
@@ -82,8 +83,11 @@ fn role_of(name: &str) -> Role {
 
 fn log_as(config: &Config) {
     let filter = EnvFilter::new(format!("{},hyper=warn,sqlx=warn", config.log_level));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     match config.log_format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Text => lines.init(),

@@ -282,16 +282,13 @@ pub async fn walk(
     let mut rows = drive.read().await?;
     let place = access::place(&mut *rows, caller, share, folder, Right::Read).await?;
     let mut by_parent: BTreeMap<ParentId, Vec<Node>> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = rows.descendants(caller.tenant, place.id(), after, 5000).await?;
-        after = page.last().map(|node| node.id);
-        let full = page.len() == 5000;
-        for node in page {
+    // Level by level: pages of the whole subtree would each walk it all again.
+    let mut level = vec![place.id()];
+    while !level.is_empty() {
+        let nodes = rows.children_of(caller.tenant, &level).await?;
+        level = nodes.iter().filter_map(|node| node.id.as_folder()).map(ParentId::Folder).collect();
+        for node in nodes {
             by_parent.entry(node.parent).or_default().push(node);
-        }
-        if !full {
-            break;
         }
     }
     let mut found = Vec::new();

@@ -125,7 +125,8 @@ async fn json_of_the_wrong_kind_is_refused() {
     let binary = server.request(Method::POST, "/folders").body(vec![0xff, 0xfe, b'{']);
     Reply::of(binary).await.refused(400, "BAD_REQUEST");
     let huge = server.request(Method::POST, "/folders").body(vec![b' '; 2 << 20]);
-    Reply::of(huge).await.refused(413, "PAYLOAD_TOO_LARGE");
+    let refused = Reply::of(huge).await.refused(413, "PAYLOAD_TOO_LARGE");
+    assert_eq!(refused.header("connection"), "close", "what is left of the body is no request");
     let nested = "[".repeat(100_000);
     Reply::of(server.request(Method::POST, "/folders").body(nested)).await.refused(400, "BAD_REQUEST");
     let unknown = json!({ "share_id": share, "name": "x", "colour": "red" });

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use scaidrive_core::model::{Caller, Error, FileName, NameKey, Node, ParentId, Result, Share, SharePath};
 use scaidrive_core::services::{access::Right, bulk, folders, paths};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::skipped::{self, Skipped};
 use super::{places, progress};
@@ -25,9 +26,6 @@ use scan::{Found, Scanned};
 
 /// Folders whose content is looked up at once.
 const LOOKUPS: usize = 4;
-
-/// From so many folders on, the share is walked as a whole.
-const MANY_FOLDERS: usize = 64;
 
 /// What a share holds: by place and name.
 type Known = HashMap<(ParentId, NameKey), Node>;
@@ -74,10 +72,7 @@ pub(crate) async fn run(session: &Session, args: &Args, what: &Import) -> exit::
     let target = Target { session, caller, share };
     let began = Instant::now();
     let before = target.stored().await?;
-    let source = what.source.clone();
-    let scanned = tokio::task::spawn_blocking(move || scan::scan(&source)).await;
-    let scanned = scanned.map_err(|error| Error::internal(error.to_string()))??;
-    let mut summary = target.import(scanned, what).await?;
+    let mut summary = target.import(what).await?;
     summary.new_chunk_bytes = target.stored().await? - before;
     let ratio = summary.bytes as f64 / summary.new_chunk_bytes as f64;
     summary.dedup_ratio = (summary.new_chunk_bytes > 0).then_some(ratio);
@@ -114,12 +109,13 @@ impl Target<'_> {
         Ok(self.session.drive.read().await?.chunk_stats(self.caller.tenant).await?.bytes)
     }
 
-    async fn import(&self, scanned: Scanned, what: &Import) -> exit::Result<Summary> {
-        let mut summary = Summary { skipped: scanned.skipped, ..Summary::default() };
+    async fn import(&self, what: &Import) -> exit::Result<Summary> {
+        scan::check(&what.source)?;
         let top = self.top(&what.to).await?;
-        let looked_at = scanned.folders.len() > MANY_FOLDERS;
-        let mut known = if looked_at { self.below(top).await? } else { Known::new() };
-        let folders = self.folders(top, scanned.folders, &known, &mut summary).await?;
+        let (scanned, known) = self.look(what, top).await?;
+        let mut summary = Summary { skipped: scanned.skipped, ..Summary::default() };
+        let folders =
+            self.folders(top, scanned.folders, known.as_ref().unwrap_or(&Known::new()), &mut summary).await?;
         let mut files = Vec::with_capacity(scanned.files.len());
         for file in scanned.files {
             match folders.get(&file.folder) {
@@ -128,14 +124,28 @@ impl Target<'_> {
             }
         }
         let bar = progress::bar(files.iter().map(|(_, file)| file.size).sum(), self.session.out.json);
-        if !looked_at {
-            known = self.named(&files).await?;
-        }
+        let known = match known {
+            Some(known) => known,
+            None => self.named(&files).await?,
+        };
         let work = changed(files, known, what.checksum, &mut summary);
         bar.inc(summary.bytes);
         write::all(self, work, what.jobs.into(), &bar, &mut summary).await?;
         bar.finish_and_clear();
         Ok(summary)
+    }
+
+    /// Looks at the source and, once that turns out to be large, at the share at the same time.
+    async fn look(&self, what: &Import, top: ParentId) -> Result<(Scanned, Option<Known>)> {
+        let source = what.source.clone();
+        let (is_large, soon) = oneshot::channel();
+        let scanned = tokio::task::spawn_blocking(move || scan::scan(&source, is_large));
+        let known = async {
+            // A scan that ends without a word was small.
+            if soon.await.is_ok() { self.below(top).await.map(Some) } else { Ok(None) }
+        };
+        let (scanned, known) = tokio::join!(scanned, known);
+        Ok((scanned.map_err(|error| Error::internal(error.to_string()))??, known?))
     }
 
     /// Returns the place that the import goes to, made where it is missing.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use scaidrive_core::model::{Error, FileName, NameKey, Node, Result, SharePath, Timestamp};
+use tokio::sync::oneshot;
 
 use super::super::skipped::Skipped;
 
@@ -50,21 +51,37 @@ pub(crate) struct Scanned {
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// Looks at a directory and everything below it, or at one file.
-pub(crate) fn scan(source: &Path) -> Result<Scanned> {
-    let wrong = |why: String| Error::invalid("source", why, source.display().to_string());
-    let metadata = std::fs::metadata(source).map_err(|error| wrong(error.to_string()))?;
+/// From so many folders on, the share is walked as a whole rather than looked into folder by folder.
+const MANY_FOLDERS: usize = 64;
+
+/// Returns what the source is, before anything is made for it.
+pub(crate) fn check(source: &Path) -> Result<Metadata> {
+    std::fs::metadata(source).map_err(|error| wrong(source, &error.to_string()))
+}
+
+fn wrong(source: &Path, why: &str) -> Error {
+    Error::invalid("source", why, source.display().to_string())
+}
+
+/// Looks at a directory and everything below it, or at one file; `is_large` is told as soon as there are many folders.
+pub(crate) fn scan(source: &Path, is_large: oneshot::Sender<()>) -> Result<Scanned> {
+    let metadata = check(source)?;
+    let mut is_large = Some(is_large);
     let mut scanned = Scanned::default();
     if metadata.is_dir() {
         let mut open = vec![(source.to_owned(), SharePath::default())];
         while let Some((dir, path)) = open.pop() {
             scanned.directory(&dir, &path, &mut open);
+            if scanned.folders.len() > MANY_FOLDERS {
+                // Nobody listens where the import has failed already.
+                drop(is_large.take().map(|is_large| is_large.send(())));
+            }
         }
     } else {
         let name = source
             .file_name()
             .and_then(|name| name.to_str())
-            .ok_or_else(|| wrong("has no usable name".to_owned()))?;
+            .ok_or_else(|| wrong(source, "has no usable name"))?;
         let name = FileName::parse(name)?;
         scanned.file(source.to_owned(), SharePath::default(), name, &metadata);
     }

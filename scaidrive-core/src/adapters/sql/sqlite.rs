@@ -48,7 +48,7 @@ pub(super) async fn open(location: &str, clock: &Arc<dyn Clock>) -> Result<(Sqli
         .clone()
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "16000")
         .pragma("cache_size", "-16384")
         // What a savepoint may have to undo stays in memory: as files it cost more writes than the log itself.
         .pragma("temp_store", "MEMORY")

@@ -219,6 +219,16 @@ impl TreeReads for SqlRows<'_> {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    async fn children_of(&mut self, tenant: TenantId, parents: &[ParentId]) -> Result<Vec<Node>> {
+        let mut found = Vec::new();
+        for part in parents.chunks(ROWS_PER_STATEMENT) {
+            let query = select("WHERE n.tenant_id = ? AND n.live = 1 AND n.parent_id IN ").text(tenant);
+            let query = query.push_list(part.iter().map(ToString::to_string));
+            found.extend(nodes(&self.conn.fetch(query).await?)?);
+        }
+        Ok(found)
+    }
+
     async fn descendants(
         &mut self,
         tenant: TenantId,

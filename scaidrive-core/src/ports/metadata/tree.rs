@@ -72,6 +72,8 @@ pub trait TreeReads: Send {
         include_trashed: bool,
         most: u64,
     ) -> Result<u64>;
+    /// Returns what is in these places and not in the trash itself, in no order.
+    async fn children_of(&mut self, tenant: TenantId, parents: &[ParentId]) -> Result<Vec<Node>>;
     /// Returns all nodes below a folder or root that are not in the trash, by id, after `after`, at most `limit`.
     async fn descendants(
         &mut self,
