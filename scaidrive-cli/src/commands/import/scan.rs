@@ -74,7 +74,7 @@ pub(crate) fn scan(source: &Path, is_large: oneshot::Sender<()>) -> Result<Scann
             scanned.directory(&dir, &path, &mut open);
             if scanned.folders.len() > MANY_FOLDERS {
                 // Nobody listens where the import has failed already.
-                drop(is_large.take().map(|is_large| is_large.send(())));
+                let _ = is_large.take().map(|is_large| is_large.send(()));
             }
         }
     } else {
