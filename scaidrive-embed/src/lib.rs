@@ -24,10 +24,12 @@
 
 pub mod blocking;
 mod drive;
+mod item;
 mod share;
 mod watch;
 
 pub use drive::ScaiDrive;
+pub use item::{FileReader, Item};
 pub use scaidrive_core::config::Config;
 pub use scaidrive_core::model::{
     ChangeKind, Error, FileInfo, FolderInfo, LoggedChange, NodeId, Result, ShareType, Timestamp, User,
@@ -35,4 +37,4 @@ pub use scaidrive_core::model::{
 };
 pub use scaidrive_core::services::folders::{Child, Walked};
 pub use scaidrive_core::services::trash::TrashItem;
-pub use share::{FileReader, Item, Share};
+pub use share::Share;

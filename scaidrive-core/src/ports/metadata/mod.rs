@@ -91,7 +91,8 @@ pub trait MetadataStore: Send + Sync + fmt::Debug {
     /// Fails unless the database answers.
     async fn ping(&self) -> Result<()>;
 
-    /// Waits until a commit of another process may have become visible; never returns where that cannot be told.
+    /// Waits until a commit of another process may have become visible since the last call; never returns where that
+    /// cannot be told. The first call only takes its bearings: what it missed, nobody else tells of.
     async fn foreign_commit(&self);
 
     /// Finishes what is under way and closes the connections.
