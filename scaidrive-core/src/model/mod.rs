@@ -1,6 +1,7 @@
 //! Values and pure rules: ids, names, times, hashes, the objects of the product and what may be done
 //! with them. Nothing here is async, does I/O or reads a clock.
 
+pub mod acl;
 mod caller;
 mod change;
 mod chunk;
@@ -15,6 +16,7 @@ mod text;
 mod time;
 mod usage;
 
+pub use acl::{Principal, Right, Rights, Trustee};
 pub use caller::{Caller, Scope};
 pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};

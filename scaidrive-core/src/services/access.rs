@@ -7,25 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Result, Share, ShareId,
-    SharePath, ShareRole, Timestamp, text_enum,
+    SharePath, ShareRole, Timestamp,
 };
 use crate::ports::Reads;
 
-text_enum! {
-    /// What somebody may do to a resource.
-    pub enum Right {
-        /// See it and its content.
-        Read = "READ",
-        /// Change content, name, metadata.
-        Write = "WRITE",
-        /// Put it in the trash, or remove it.
-        Delete = "DELETE",
-        /// Put something inside.
-        Create = "CREATE",
-        /// Change who may do what.
-        ManagePermissions = "MANAGE_PERMISSIONS",
-    }
-}
+pub use crate::model::Right;
 
 /// A node with what it takes to judge and show it: its ancestors and its share.
 #[derive(Clone, Debug)]
@@ -208,7 +194,7 @@ fn allows(role: ShareRole, right: Right) -> bool {
     match right {
         Right::Read => true,
         Right::Write | Right::Delete | Right::Create => role >= ShareRole::Contributor,
-        Right::ManagePermissions => role >= ShareRole::Admin,
+        Right::Share | Right::ManagePermissions => role >= ShareRole::Admin,
     }
 }
 
