@@ -339,10 +339,14 @@ impl Inherited {
     /// Returns what a resource passes on, given what it inherits itself; nothing lies above the share's root.
     #[must_use]
     pub fn through(self, level: &Level) -> Self {
-        let above =
-            if level.inherits_from_parent { self } else { Self { is_fenced: true, ..Self::default() } };
+        let above = if level.inherits_from_parent { self } else { Self::severed() };
         let own = Said::at(level.entries.iter().filter(|entry| entry.inherits));
         Self { said: own.or(above.said), is_fenced: above.is_fenced }
+    }
+
+    /// Returns what a way that does not reach the share's root passes on: whatever stood there is not known any more.
+    pub fn severed() -> Self {
+        Self { is_fenced: true, ..Self::default() }
     }
 
     /// Returns what is passed on at the end of a way from the share's root down.
@@ -356,8 +360,7 @@ pub fn decide(standing: Standing, above: Inherited, own: &Level) -> Rights {
     if standing.is_tenant_admin {
         return Rights::ALL;
     }
-    let above =
-        if own.inherits_from_parent { above } else { Inherited { is_fenced: true, ..Inherited::default() } };
+    let above = if own.inherits_from_parent { above } else { Inherited::severed() };
     let said = Said::at(own.entries.iter()).or(above.said);
     let open = Rights::ALL - said.allowed - said.denied;
     // Nobody locks the managers of a share out by fencing a folder in.
@@ -370,6 +373,98 @@ pub fn decide(standing: Standing, above: Inherited, own: &Level) -> Rights {
         _ => Rights::NONE,
     };
     said.allowed | (by_role & open) | owners
+}
+
+/// Returns the rights of a caller on the last of these levels, which begin at the share's root.
+pub fn rights_along(standing: Standing, from_root: &[Level]) -> Rights {
+    let Some((own, above)) = from_root.split_last() else { return Rights::NONE };
+    decide(standing, Inherited::along(above), own)
+}
+
+/// Why a right is granted or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The caller administers the tenant.
+    TenantAdmin,
+    /// The caller owns the share, and can always find the way back.
+    Owner,
+    /// An entry says so: which of which level, the share's root being the first.
+    Entry {
+        /// The level.
+        level: usize,
+        /// The entry in it.
+        entry: usize,
+    },
+    /// No entry says anything, and so the role in the share counts.
+    Role(ShareRole),
+    /// No entry says anything, and a folder on the way does not inherit, so the role does not count.
+    Fence,
+    /// Nothing grants it.
+    Nothing,
+}
+
+impl Reason {
+    /// Returns a word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TenantAdmin => "tenant_admin",
+            Self::Owner => "owner",
+            Self::Entry { .. } => "entry",
+            Self::Role(_) => "role",
+            Self::Fence => "fence",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TenantAdmin => f.write_str("administers the tenant"),
+            Self::Owner => f.write_str("owns the share, and an owner can always change its permissions"),
+            Self::Entry { .. } => f.write_str("an entry of an access control list says so"),
+            Self::Role(role) => write!(f, "no entry says anything; is {role} of the share"),
+            Self::Fence => {
+                f.write_str("no entry says anything, and inheritance is broken, so the role does not count")
+            }
+            Self::Nothing => f.write_str("no entry grants it, nor does a role"),
+        }
+    }
+}
+
+/// Returns whether a right is granted on the last of these levels, and why: the same answer as [`decide`]'s, found by
+/// walking up as permissions.md tells it.
+pub fn explain(standing: Standing, from_root: &[Level], right: Right) -> (bool, Reason) {
+    if standing.is_tenant_admin {
+        return (true, Reason::TenantAdmin);
+    }
+    if right == Right::ManagePermissions && standing.role == Some(ShareRole::Owner) {
+        return (true, Reason::Owner);
+    }
+    let mut is_fenced = false;
+    for (at, level) in from_root.iter().enumerate().rev() {
+        let is_own = at + 1 == from_root.len();
+        let says = |kind| {
+            let speaks =
+                |entry: &Ace| entry.kind == kind && entry.rights.has(right) && (is_own || entry.inherits);
+            level.entries.iter().position(speaks).map(|entry| Reason::Entry { level: at, entry })
+        };
+        if let Some(reason) = says(AceType::Deny) {
+            return (false, reason);
+        }
+        if let Some(reason) = says(AceType::Allow) {
+            return (true, reason);
+        }
+        if !level.inherits_from_parent {
+            is_fenced = true;
+            break;
+        }
+    }
+    match standing.role {
+        Some(role) if is_fenced && !role.is_manager() => (false, Reason::Fence),
+        Some(role) => (role.rights().has(right), Reason::Role(role)),
+        None => (false, Reason::Nothing),
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ text_enum! {
         Share = "share",
         /// A user.
         User = "user",
+        /// A group.
+        Group = "group",
         /// A tenant.
         Tenant = "tenant",
     }

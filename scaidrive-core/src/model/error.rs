@@ -75,7 +75,7 @@ pub enum Error {
         what: String,
     },
     /// The folder would become its own descendant.
-    #[error("A folder cannot be moved or copied into itself or its own subtree")]
+    #[error("Nothing can be put into itself or into what it holds")]
     Cycle,
     /// Somebody else changed the thing in between.
     #[error("The base is stale: {what}")]

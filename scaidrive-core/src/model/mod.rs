@@ -7,6 +7,7 @@ mod change;
 mod chunk;
 mod error;
 mod id;
+mod member;
 mod name;
 mod node;
 mod path;
@@ -17,14 +18,15 @@ mod time;
 mod usage;
 
 pub use acl::{Principal, Right, Rights, Trustee};
-pub use caller::{Caller, Scope};
+pub use caller::{Caller, GroupClaims, Scope};
 pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, JobId, NodeId, ParentId, PartnerId,
-    ShareId, TenantId, UserId, VersionId,
+    AceId, AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId, MemberId,
+    NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UserId, VersionId,
 };
+pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};

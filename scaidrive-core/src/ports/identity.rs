@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::model::{Result, Scope, TenantId, Timestamp, UserId};
+use crate::model::{GroupId, Result, Scope, TenantId, Timestamp, UserId};
 
 /// What a verified token says.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct Claims {
     pub email: Option<String>,
     /// Name, if the token tells.
     pub name: Option<String>,
+    /// Groups the token claims its user to be in.
+    pub groups: Vec<GroupId>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
     /// What the token allows; scopes that are not ours are left out.
     pub scopes: Vec<Scope>,
     /// The actor of a delegated token.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ulid::Ulid;
 
+use super::identity;
 use crate::Drive;
 use crate::model::{
     AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId,
@@ -165,8 +166,9 @@ impl<M: Mutation> MutationUnit<M> {
 impl<M: Mutation> WriteUnit for MutationUnit<M> {
     async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
         let now = self.clock.now();
-        let mut tx =
-            Tx { rows, caller: &self.caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
+        // Read again inside: whoever was suspended, or left a group, since the request came in is that here.
+        let caller = identity::refreshed(rows, &self.caller).await?;
+        let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
         let (shares, has_jobs) =

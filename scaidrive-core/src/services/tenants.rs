@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::mutation::{self, Mutation, Tx};
 use super::transaction::{Transaction, transact};
+use super::{identity, shares};
 use crate::Drive;
 use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
@@ -124,13 +125,15 @@ pub struct NewUser {
     pub email: Option<String>,
     /// Name, if known.
     pub name: Option<String>,
+    /// What to call the user, if that is another name.
+    pub display_name: Option<String>,
     /// Administrative role, if any.
     pub admin_role: Option<AdminRole>,
 }
 
 /// Creates a user of the caller's tenant; `AlreadyExists` if there is one of that id.
 pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
-    match mutation::run(drive, caller, CreateUser { new, keep: false }).await? {
+    match mutation::run(drive, caller, CreateUser { new, keep: false, personal_share: false }).await? {
         (user, true) => Ok(user),
         (user, false) => Err(Error::AlreadyExists { what: format!("user/{}", user.id) }),
     }
@@ -138,16 +141,17 @@ pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result
 
 /// Returns the caller's user, made now at its first request; concurrent first requests make one.
 pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
-    if let Some(user) = drive.read().await?.user(caller.tenant, &caller.user).await? {
-        return Ok(user);
-    }
     let new = NewUser { id: Some(caller.user.clone()), ..new };
-    Ok(mutation::run(drive, caller, CreateUser { new, keep: true }).await?.0)
+    // The user cannot act before it is there.
+    let system = caller.as_system(system_user("identity")?);
+    Ok(mutation::run(drive, &system, CreateUser { new, keep: true, personal_share: true }).await?.0)
 }
 
 struct CreateUser {
     new: NewUser,
+    /// Whether a user that is there already is as good, as at a first sign-in.
     keep: bool,
+    personal_share: bool,
 }
 
 #[async_trait]
@@ -155,28 +159,26 @@ impl Mutation for CreateUser {
     type Output = (User, bool);
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(User, bool)> {
+        let id = self.new.id.clone().unwrap_or_else(|| UserId::new(tx.ulid()));
         let user = User {
-            id: self.new.id.clone().unwrap_or_else(|| UserId::new(tx.ulid())),
-            tenant_id: tx.caller.tenant,
             email: self.new.email.clone(),
             name: self.new.name.clone(),
-            status: UserStatus::Active,
+            display_name: self.new.display_name.clone(),
             admin_role: self.new.admin_role,
-            created_at: tx.now,
+            provisioning_source: if self.keep { "jit" } else { "local" }.to_owned(),
+            ..User::new(tx.caller.tenant, id, tx.now)
         };
         if tx.rows.insert_user(&user).await? {
             let action = if self.keep { "user.provision" } else { "user.create" };
             tx.audit(AuditEvent::new(AuditCategory::Admin, action, ResourceKind::User, &user.id));
+            if self.personal_share {
+                shares::make_personal(tx, &user).await?;
+            }
             return Ok((user, true));
         }
         let found = tx.rows.user(user.tenant_id, &user.id).await?;
         Ok((found.ok_or_else(|| Error::internal("a duplicate user is not there"))?, false))
     }
-}
-
-/// Returns users of the caller's tenant, by id.
-pub async fn users(drive: &Drive, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<User>> {
-    drive.read().await?.users(caller.tenant, limit, offset).await
 }
 
 /// Returns the first tenant and its administrator, both made now if the installation is new.
@@ -190,24 +192,30 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
         id: Some(admin),
         name: Some("Administrator".to_owned()),
         admin_role: Some(AdminRole::SuperAdmin),
-        email: None,
+        ..NewUser::default()
     };
-    let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
+    let (user, made) =
+        mutation::run(drive, &caller, CreateUser { new, keep: true, personal_share: false }).await?;
     Ok((tenant, user, made))
 }
 
 /// The administrator of a new installation.
 pub const FIRST_ADMIN: &str = "admin";
 
-/// Returns the caller that a user is to the CLI and to host programs, with every scope; suspended ones too.
+/// Returns the caller that a user is to the CLI and to host programs, with every scope; a suspended one may not act.
 pub async fn caller_for(drive: &Drive, tenant: TenantId, user: &UserId) -> Result<Caller> {
-    let found = drive.read().await?.user(tenant, user).await?.ok_or(Error::NotFound)?;
-    Ok(Caller::local(tenant, found.id, found.admin_role, drive.ids.ulid().to_string()))
+    let caller = Caller::local(tenant, user.clone(), drive.ids.ulid().to_string());
+    let mut rows = drive.read().await?;
+    rows.user(tenant, user).await?.ok_or(Error::NotFound)?;
+    identity::refreshed(&mut *rows, &caller).await
 }
 
 /// Returns a caller for work inside a tenant that no user asked for.
 pub fn system_caller(drive: &Drive, tenant: TenantId, what: &str) -> Result<Caller> {
-    let user = format!("system:{what}").parse().map_err(|_| Error::internal("not a user id"))?;
-    let request = drive.ids.ulid().to_string();
-    Ok(Caller::local(tenant, user, Some(AdminRole::SuperAdmin), request))
+    let user = system_user(what)?;
+    Ok(Caller::local(tenant, user.clone(), drive.ids.ulid().to_string()).as_system(user))
+}
+
+fn system_user(what: &str) -> Result<UserId> {
+    format!("system:{what}").parse().map_err(|_| Error::internal("not a user id"))
 }

@@ -1,6 +1,6 @@
 //! Shares.
 
-use scaidrive_core::model::{Caller, ShareId, ShareType, UserId};
+use scaidrive_core::model::{Caller, ShareId, ShareType};
 use scaidrive_core::services::shares::{self, NewShare, SharePatch};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
 struct CreateBody {
     name: String,
     share_type: ShareType,
-    owner_id: Option<UserId>,
+    owner_id: Option<String>,
     description: Option<String>,
     quota_bytes: Option<u64>,
 }

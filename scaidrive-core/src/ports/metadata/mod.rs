@@ -2,6 +2,7 @@
 //!
 //! The traits are split by area, reads from writes; [`Reads`] and [`Writes`] bundle them.
 
+mod access;
 mod content;
 mod ledger;
 mod tenancy;
@@ -12,31 +13,45 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use access::{
+    AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
+};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
-pub use tenancy::{ShareQuery, TenancyReads, TenancyWrites, UserProfile};
+pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 
 use crate::model::{Result, Timestamp};
 
 /// Everything that can be read.
 pub trait Reads:
-    TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send
+    TenancyReads + AccessReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send
 {
 }
 
-impl<T: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send> Reads for T {}
+impl<T: TenancyReads + AccessReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send>
+    Reads for T
+{
+}
 
 /// Everything that can be read and written inside a transaction.
 pub trait Writes:
-    Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites
+    Reads + TenancyWrites + AccessWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites
 {
 }
 
-impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites> Writes
-    for T
+impl<
+    T: Reads
+        + TenancyWrites
+        + AccessWrites
+        + TreeWrites
+        + ContentWrites
+        + ChunkWrites
+        + LedgerWrites
+        + JobWrites,
+> Writes for T
 {
 }
 
