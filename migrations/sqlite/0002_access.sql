@@ -2,6 +2,7 @@
 -- A principal is spelled `user:<id>` or `group:<id>`, so that one comparison finds whom a row is about; a trustee
 -- may be `everyone`, too.
 
+ALTER TABLE tenants ADD COLUMN display_name TEXT;
 ALTER TABLE users ADD COLUMN display_name TEXT;
 ALTER TABLE users ADD COLUMN avatar_url TEXT;
 ALTER TABLE users ADD COLUMN provisioning_source TEXT NOT NULL DEFAULT 'local';

@@ -71,6 +71,10 @@ pub struct TenantSettings {
     pub version_retention_days: Option<u32>,
     /// Whether users may make project shares of their own.
     pub users_create_project_shares: bool,
+    /// Whether content is indexed by meaning.
+    pub vectorization_enabled: bool,
+    /// Whether users must sign in with a second factor.
+    pub require_mfa: bool,
     /// Everything else.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -84,6 +88,8 @@ impl Default for TenantSettings {
             trash_retention_days: 30,
             version_retention_days: None,
             users_create_project_shares: true,
+            vectorization_enabled: false,
+            require_mfa: false,
             other: Map::new(),
         }
     }
@@ -98,6 +104,8 @@ pub struct Tenant {
     pub partner_id: PartnerId,
     /// Its name.
     pub name: String,
+    /// What to call it.
+    pub display_name: Option<String>,
     /// Whether its users may act.
     pub status: UserStatus,
     /// When it was made.

@@ -7,7 +7,7 @@ use super::statement::{SqlRow, sql};
 use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
 use crate::ports::metadata::{TenancyReads, TenancyWrites};
 
-const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at FROM tenants";
+const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at, display_name FROM tenants";
 /// The columns that `user_at` reads, in its order, from a table called `u`.
 pub(super) const USER_COLUMNS: &str = "u.id, u.tenant_id, u.email, u.name, u.status, u.admin_role, u.created_at, \
      u.display_name, u.avatar_url, u.provisioning_source, u.synced_at, u.last_login_at";
@@ -20,6 +20,7 @@ fn tenant(row: &SqlRow) -> Result<Tenant> {
         status: row.parse(3)?,
         settings: row.json(4)?,
         created_at: row.time(5)?,
+        display_name: row.opt_string(6)?,
     })
 }
 
@@ -87,22 +88,26 @@ impl TenancyWrites for SqlRows<'_> {
     }
 
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let insert = sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?)");
+        let insert =
+            sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)");
         let insert = insert
             .text(tenant.id)
             .text(tenant.partner_id)
             .bind(tenant.name.as_str())
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
-            .bind(tenant.created_at.as_micros());
+            .bind(tenant.created_at.as_micros())
+            .bind(tenant.display_name.clone());
         self.conn.execute(insert).await.map(drop)
     }
 
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let update = sql("UPDATE tenants SET name = ?, status = ?, settings = ? WHERE id = ?");
+        let update =
+            sql("UPDATE tenants SET name = ?, display_name = ?, status = ?, settings = ? WHERE id = ?");
         let update = update
             .bind(tenant.name.as_str())
+            .bind(tenant.display_name.clone())
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
             .text(tenant.id);
