@@ -8,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use scaidrive_core::model::{
-    Error, FileInfo, FolderInfo, LoggedChange, NodeId, Result, User, UserId, Version,
-};
+use scaidrive_core::model::{Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, User, UserId, Version};
 use scaidrive_core::services::folders::{Child, Walked};
 use scaidrive_core::services::trash::TrashItem;
 use tokio::runtime::Runtime;
@@ -253,12 +251,12 @@ impl Share {
     ///
     /// # Errors
     /// As [`crate::Share::watch`].
-    pub fn watch(&self) -> Result<impl Iterator<Item = Result<LoggedChange>> + use<>> {
+    pub fn watch(&self) -> Result<impl Iterator<Item = Result<FeedRow>> + use<>> {
         Ok(self.watch_from(self.position()?))
     }
 
     /// Returns the share's changes after a position; each call of `next` waits for one.
-    pub fn watch_from(&self, position: i64) -> impl Iterator<Item = Result<LoggedChange>> + use<> {
+    pub fn watch_from(&self, position: i64) -> impl Iterator<Item = Result<FeedRow>> + use<> {
         let (runtime, mut changes) = (Arc::clone(&self.runtime), self.inner.watch_from(position));
         std::iter::from_fn(move || runtime.block_on(changes.next()))
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use scaidrive_core::Drive;
 use scaidrive_core::model::{
-    ByteRange, Caller, Error, FileId, FileInfo, FileName, FolderInfo, LoggedChange, NodeId, ParentId, Result,
+    ByteRange, Caller, Error, FeedRow, FileId, FileInfo, FileName, FolderInfo, NodeId, ParentId, Result,
     Share as Facts, SharePath, Version,
 };
 use scaidrive_core::services::access::{Located, Right};
@@ -363,7 +363,7 @@ impl Share {
     ///
     /// # Errors
     /// What the database fails with.
-    pub async fn watch(&self) -> Result<impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<>> {
+    pub async fn watch(&self) -> Result<impl Stream<Item = Result<FeedRow>> + Send + Unpin + use<>> {
         Ok(self.watch_from(self.position().await?))
     }
 
@@ -371,10 +371,7 @@ impl Share {
     ///
     /// The stream does not end by itself. After an error it does: the share is out of sight, or the database did not
     /// answer; a new one from the last position seen goes on where it stopped.
-    pub fn watch_from(
-        &self,
-        position: i64,
-    ) -> impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<> {
+    pub fn watch_from(&self, position: i64) -> impl Stream<Item = Result<FeedRow>> + Send + Unpin + use<> {
         watch::changes(self.drive.clone(), self.caller.clone(), self.facts.id, position)
     }
 }

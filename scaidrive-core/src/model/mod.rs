@@ -19,7 +19,9 @@ mod usage;
 
 pub use acl::{Principal, Right, Rights, Trustee};
 pub use caller::{Caller, GroupClaims, Scope};
-pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
+pub use change::{
+    AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
+};
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
 pub use error::{Error, FieldError, Result};
 pub use id::{
