@@ -73,7 +73,7 @@ fn parameter(name: &str, place: &str) -> Value {
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
-        "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" => {
+        "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
             (name, json!({ "type": "boolean" }))
         }
         "scope" => (name, json!({ "enum": ["tenant"] })),

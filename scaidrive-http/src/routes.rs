@@ -117,6 +117,7 @@ macro_rules! route {
     };
 }
 
+mod quotas;
 mod sharing;
 
 /// Every route there is.
@@ -124,7 +125,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     [system_routes(), user_routes(), share_routes(), file_routes(), folder_routes()]
         .into_iter()
         .chain([sharing::permission_routes(), sharing::member_routes()])
-        .chain([sharing::admin_routes(), sharing::group_routes()])
+        .chain([sharing::admin_routes(), sharing::group_routes(), quotas::quota_routes()])
         .flatten()
         .collect()
 });

@@ -5,6 +5,7 @@
 
 mod collect;
 mod expire;
+mod mail;
 mod worker;
 
 pub use worker::Worker;
@@ -38,5 +39,5 @@ trait Job: Send + Sync {
 
 /// Every job there is.
 fn all() -> Vec<Box<dyn Job>> {
-    vec![Box::new(collect::Collect), Box::new(expire::ExpireMember)]
+    vec![Box::new(collect::Collect), Box::new(expire::ExpireMember), Box::new(mail::SendMail)]
 }

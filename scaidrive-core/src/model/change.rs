@@ -18,6 +18,8 @@ text_enum! {
         User = "user",
         /// A group.
         Group = "group",
+        /// A quota.
+        Quota = "quota",
         /// A tenant.
         Tenant = "tenant",
     }

@@ -3,6 +3,7 @@
 //! The decision itself is `model::acl`'s. Here the rows that match a caller become levels, once for a resource and
 //! all above it, and once for a set of them; nothing is asked one query an item.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -531,9 +532,9 @@ pub(super) async fn locate_all(
     let mut found = Vec::with_capacity(chains.len());
     for chain in chains {
         let Some(id) = chain.first().map(|node| node.share) else { continue };
-        if !shares.contains_key(&id) {
+        if let Entry::Vacant(unknown) = shares.entry(id) {
             let seen = rows.seen_share(caller, id).await?;
-            shares.insert(id, seen.map(|seen| (seen.share.clone(), Standpoint::of(caller, &seen))));
+            unknown.insert(seen.map(|seen| (seen.share.clone(), Standpoint::of(caller, &seen))));
         }
         let Some(Some((share, standpoint))) = shares.get(&id) else { continue };
         let own = |node: Node| {

@@ -10,8 +10,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::shares::{self, MyShare};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, Result, Timestamp, UsageTarget,
-    User, UserId,
+    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, QuotaTarget, Result, Timestamp,
+    UsageTarget, User, UserId,
 };
 use crate::ports::Reads;
 
@@ -40,13 +40,15 @@ pub struct MyQuota {
 
 /// Returns what the caller uses.
 pub async fn quota(drive: &Drive, caller: &Caller) -> Result<MyQuota> {
-    let usage = drive.read().await?.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
-    Ok(MyQuota {
-        user_id: caller.user.clone(),
-        used_bytes: usage.total_bytes(),
-        quota_bytes: None,
-        percent_used: None,
-    })
+    let mut rows = drive.read().await?;
+    let usage = rows.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
+    let quota = rows.quota(caller.tenant, &QuotaTarget::User(caller.user.clone())).await?;
+    let quota_bytes = quota.filter(|quota| !quota.exempt).and_then(|quota| quota.limits.limit_bytes);
+    let used_bytes = usage.total_bytes();
+    // Hundredths of a percent are as exact as anybody reads.
+    let percent = |limit: u64| (used_bytes as f64 / limit as f64 * 10_000.0).round() / 100.0;
+    let percent_used = quota_bytes.filter(|limit| *limit > 0).map(percent);
+    Ok(MyQuota { user_id: caller.user.clone(), used_bytes, quota_bytes, percent_used })
 }
 
 /// Returns the files the caller changed last, newest first.

@@ -98,14 +98,19 @@ pub struct NewMember {
 }
 
 /// Takes a share's row alone and returns it with where the caller stands in it, if it may change permissions there.
-async fn lock(tx: &mut Tx<'_>, id: ShareId) -> Result<(Share, Standpoint)> {
+pub(super) async fn lock(tx: &mut Tx<'_>, id: ShareId) -> Result<(Share, Standpoint)> {
     access::share(tx.rows, tx.caller, id, Right::ManagePermissions).await?;
     tx.rows.lock_tree(tx.caller.tenant, id).await?.ok_or(Error::NotFound)?;
     access::seen_share(tx.rows, tx.caller, id, Right::ManagePermissions).await
 }
 
 /// Fails if a role is above what the caller has itself: nobody grants, changes or takes away such a one.
-fn check_rank(caller: &Caller, standpoint: &Standpoint, role: ShareRole, share: ShareId) -> Result<()> {
+pub(super) fn check_rank(
+    caller: &Caller,
+    standpoint: &Standpoint,
+    role: ShareRole,
+    share: ShareId,
+) -> Result<()> {
     if caller.is_admin() || standpoint.role().is_some_and(|own| own >= role) {
         return Ok(());
     }
@@ -219,10 +224,10 @@ pub async fn patch(
     patch: MemberPatch,
 ) -> Result<MemberInfo> {
     patch.role.map_or(Ok(()), check_role)?;
-    mutation::run(drive, caller, Patch { share, id, patch }).await
+    mutation::run(drive, caller, ChangeMember { share, id, patch }).await
 }
 
-struct Patch {
+struct ChangeMember {
     share: ShareId,
     id: MemberId,
     patch: MemberPatch,
@@ -244,7 +249,7 @@ fn refuse_owner(share: &Share, member: &Member) -> Result<()> {
 }
 
 #[async_trait]
-impl Mutation for Patch {
+impl Mutation for ChangeMember {
     type Output = MemberInfo;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<MemberInfo> {

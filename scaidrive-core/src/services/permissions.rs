@@ -41,6 +41,7 @@ pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Re
 
 /// What somebody may do to a resource.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire shows each right by itself")]
 pub struct Effective {
     /// The bits of the rights.
     pub permissions: u8,

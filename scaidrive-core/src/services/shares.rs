@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::access::{self, Right, Standpoint};
-use super::members;
 use super::mutation::{self, Mutation, Tx};
+use super::{members, quotas};
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, GroupId, Principal, ResourceKind, Result,
@@ -79,6 +79,7 @@ impl Mutation for CreateShare {
             ..new_share(tx, self.0.name.clone(), self.0.share_type, owner)
         };
         tx.rows.insert_share(&share).await?;
+        quotas::set_share_limit(tx, share.id, share.quota_bytes).await?;
         members::insert_owner(tx, &share).await?;
         tell(tx, &share, ChangeKind::Created, "share.create");
         Ok(share)
@@ -128,6 +129,7 @@ pub(super) async fn make_personal(tx: &mut Tx<'_>, user: &User) -> Result<()> {
         ..new_share(tx, name, ShareType::Personal, Principal::User(user.id.clone()))
     };
     tx.rows.insert_share(&share).await?;
+    quotas::set_share_limit(tx, share.id, share.quota_bytes).await?;
     members::insert_owner(tx, &share).await?;
     tell(tx, &share, ChangeKind::Created, "share.create");
     Ok(())
@@ -293,6 +295,7 @@ impl Mutation for PatchShare {
                 return Err(denied("quota_bytes", format!("share/{}", self.id)));
             }
             share.quota_bytes = quota;
+            quotas::set_share_limit(tx, share.id, quota).await?;
         }
         share.name = patch.name.unwrap_or(share.name);
         share.description = patch.description.unwrap_or(share.description);

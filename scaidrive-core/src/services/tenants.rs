@@ -11,8 +11,8 @@ use super::transaction::{Transaction, transact};
 use super::{identity, shares, users};
 use crate::Drive;
 use crate::model::{
-    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
-    TenantSettings, User, UserId, UserStatus,
+    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, Quota, QuotaId, ResourceKind, Result,
+    Tenant, TenantId, TenantSettings, User, UserId, UserStatus,
 };
 use crate::ports::{Clock, Ids, Outcome, Writes};
 
@@ -161,6 +161,11 @@ impl Transaction for CreateTenant {
             settings: TenantSettings::default(),
         };
         rows.insert_tenant(&tenant).await?;
+        if rows.partner_limit(partner_id).await?.flatten().is_some() {
+            // What the partner has is kept by allocation: a new tenant has nothing until it gets something.
+            let id = QuotaId::new(self.ids.ulid());
+            rows.put_quota(tenant.id, &Quota { id, ..Quota::of_nothing() }).await?;
+        }
         Ok((Outcome::Commit, tenant))
     }
 }

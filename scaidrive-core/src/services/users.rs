@@ -46,6 +46,11 @@ impl UserInfo {
     }
 }
 
+async fn shown(drive: &Drive, user: User) -> Result<UserInfo> {
+    let limits = drive.read().await?.user_limits(user.tenant_id, std::slice::from_ref(&user.id)).await?;
+    Ok(UserInfo::of(user, limits.first().map(|(_, limit)| *limit)))
+}
+
 /// A page of users.
 #[derive(Clone, Debug, Serialize)]
 pub struct Users {
@@ -58,15 +63,22 @@ pub struct Users {
 /// Returns the users that are looked for, by id.
 pub async fn list(drive: &Drive, caller: &Caller, search: &UserSearch) -> Result<Users> {
     check_admin(caller)?;
-    let (users, total) = drive.read().await?.search_users(caller.tenant, search).await?;
-    Ok(Users { users: users.into_iter().map(|user| UserInfo::of(user, None)).collect(), total })
+    let mut rows = drive.read().await?;
+    let (users, total) = rows.search_users(caller.tenant, search).await?;
+    let ids: Vec<UserId> = users.iter().map(|user| user.id.clone()).collect();
+    let limits = rows.user_limits(caller.tenant, &ids).await?;
+    let info = |user: User| {
+        let limit = limits.iter().find(|(id, _)| *id == user.id).map(|(_, limit)| *limit);
+        UserInfo::of(user, limit)
+    };
+    Ok(Users { users: users.into_iter().map(info).collect(), total })
 }
 
 /// Returns a user.
 pub async fn get(drive: &Drive, caller: &Caller, id: &UserId) -> Result<UserInfo> {
     check_admin(caller)?;
     let user = drive.read().await?.user(caller.tenant, id).await?.ok_or(Error::NotFound)?;
-    Ok(UserInfo::of(user, None))
+    shown(drive, user).await
 }
 
 /// Creates a user.
@@ -119,8 +131,9 @@ pub async fn patch(drive: &Drive, caller: &Caller, id: &UserId, patch: UserPatch
     let texts = [flat(&patch.email), flat(&patch.name), flat(&patch.display_name)];
     check_texts(["email", "name", "display_name"].into_iter().zip(&texts))?;
     check_role(caller, patch.admin_role.flatten())?;
-    let user = mutation::run(drive, caller, Patch { id: id.clone(), patch, action: "user.update" }).await?;
-    Ok(UserInfo::of(user, None))
+    let user =
+        mutation::run(drive, caller, ChangeUser { id: id.clone(), patch, action: "user.update" }).await?;
+    shown(drive, user).await
 }
 
 /// Suspends a user, effective on the next request, or lets it act again.
@@ -133,18 +146,18 @@ pub async fn set_status(drive: &Drive, caller: &Caller, id: &UserId, status: Use
         UserStatus::Inactive | UserStatus::Pending => "user.update",
     };
     let patch = UserPatch { status: Some(status), ..UserPatch::default() };
-    let user = mutation::run(drive, caller, Patch { id: id.clone(), patch, action }).await?;
-    Ok(UserInfo::of(user, None))
+    let user = mutation::run(drive, caller, ChangeUser { id: id.clone(), patch, action }).await?;
+    shown(drive, user).await
 }
 
-struct Patch {
+struct ChangeUser {
     id: UserId,
     patch: UserPatch,
     action: &'static str,
 }
 
 #[async_trait]
-impl Mutation for Patch {
+impl Mutation for ChangeUser {
     type Output = User;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<User> {

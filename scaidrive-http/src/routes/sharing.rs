@@ -3,7 +3,7 @@
 use scaidrive_core::model::Scope;
 
 use super::{DELETE, Endpoint, GET, PATCH, POST, PUT, READ, Route, WRITE};
-use crate::handlers::{admin, groups, members, permissions};
+use crate::handlers::{admin, groups, invitations, members, permissions};
 
 const ADMIN: Scope = Scope::TenantAdmin;
 const PARTNER: Scope = Scope::PartnerAdmin;
@@ -76,6 +76,25 @@ pub(super) fn member_routes() -> Vec<Route> {
         route!(WRITE DELETE "/api/v1/shares/{id}/members/{member_id}" 2 members::remove)
             .does("Removes a member, or leaves")
             .gives(204, ""),
+        route!(READ GET "/api/v1/shares/{id}/invitations" 2 invitations::list)
+            .does("Returns the invitations to a share")
+            .gives(200, "Invitations"),
+        route!(WRITE POST "/api/v1/shares/{id}/invitations" 2 invitations::create)
+            .does("Invites somebody to a share")
+            .takes("NewInvitation")
+            .gives(201, "Invitation"),
+        route!(WRITE DELETE "/api/v1/shares/{id}/invitations/{inv_id}" 2 invitations::revoke)
+            .does("Takes an invitation back")
+            .gives(204, ""),
+        route!(READ GET "/api/v1/users/me/invitations" 2 invitations::mine)
+            .does("Returns the caller's open invitations")
+            .gives(200, "Invitations"),
+        route!(WRITE POST "/api/v1/users/me/invitations/{id}/accept" 2 invitations::accept)
+            .does("Accepts an invitation")
+            .gives(200, "Any"),
+        route!(WRITE POST "/api/v1/users/me/invitations/{id}/decline" 2 invitations::decline)
+            .does("Declines an invitation")
+            .gives(200, "Any"),
     ]
 }
 

@@ -9,5 +9,6 @@ mod folders;
 mod lifecycle;
 mod server;
 mod shares;
+mod sharing;
 mod system;
 mod transfers;

@@ -20,6 +20,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0002_access.sql"),
         include_str!("../../../../migrations/mysql/0002_access.sql"),
     ),
+    (
+        4,
+        "quotas",
+        include_str!("../../../../migrations/sqlite/0004_quotas.sql"),
+        include_str!("../../../../migrations/mysql/0004_quotas.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

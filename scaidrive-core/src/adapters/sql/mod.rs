@@ -13,6 +13,7 @@ mod jobs;
 mod ledger;
 mod migrations;
 mod mysql;
+mod quotas;
 mod shares;
 mod sight;
 mod sqlite;

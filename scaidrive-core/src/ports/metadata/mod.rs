@@ -5,6 +5,7 @@
 mod access;
 mod content;
 mod ledger;
+mod quotas;
 mod tenancy;
 mod tree;
 
@@ -20,6 +21,7 @@ pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
+pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 
@@ -27,18 +29,43 @@ use crate::model::{Result, Timestamp};
 
 /// Everything that can be read.
 pub trait Reads:
-    TenancyReads + AccessReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send
+    TenancyReads
+    + AccessReads
+    + QuotaReads
+    + TreeReads
+    + ContentReads
+    + ChunkReads
+    + LedgerReads
+    + JobReads
+    + Send
 {
 }
 
-impl<T: TenancyReads + AccessReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send>
-    Reads for T
+impl<
+    T: TenancyReads
+        + AccessReads
+        + QuotaReads
+        + TreeReads
+        + ContentReads
+        + ChunkReads
+        + LedgerReads
+        + JobReads
+        + Send,
+> Reads for T
 {
 }
 
 /// Everything that can be read and written inside a transaction.
 pub trait Writes:
-    Reads + TenancyWrites + AccessWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites
+    Reads
+    + TenancyWrites
+    + AccessWrites
+    + QuotaWrites
+    + TreeWrites
+    + ContentWrites
+    + ChunkWrites
+    + LedgerWrites
+    + JobWrites
 {
 }
 
@@ -46,6 +73,7 @@ impl<
     T: Reads
         + TenancyWrites
         + AccessWrites
+        + QuotaWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
