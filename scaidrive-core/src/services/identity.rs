@@ -47,6 +47,8 @@ pub async fn authenticate(drive: &Drive, token: &str, request: RequestInfo) -> R
         let profile = NewUser { email: claims.email, name: claims.name, ..NewUser::default() };
         tenants::provision(drive, &caller, profile).await?
     };
+    let user =
+        if user.last_login_at.is_none() { tenants::sign_in_first(drive, &caller).await? } else { user };
     let now = drive.clock.now();
     let is_noted = user.last_login_at.is_some_and(|at| now.since(at) < LOGIN_AGE);
     caller = known(caller, &Account { user: Some(user), ..account })?;

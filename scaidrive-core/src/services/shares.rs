@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::access::{self, Right, Standpoint};
 use super::mutation::{self, Mutation, Tx};
-use super::{members, quotas};
+use super::{acl, members, quotas};
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, GroupId, Principal, ResourceKind, Result,
@@ -300,10 +300,14 @@ impl Mutation for PatchShare {
         share.name = patch.name.unwrap_or(share.name);
         share.description = patch.description.unwrap_or(share.description);
         share.settings = patch.settings.unwrap_or(share.settings);
+        let was_public = share.is_public;
         share.is_public = patch.is_public.unwrap_or(share.is_public);
         share.modified_at = tx.now;
         tx.rows.update_share(&share).await?;
         tell(tx, &share, ChangeKind::Updated, "share.update");
+        if share.is_public != was_public {
+            tx.change(acl::access_changed(&share));
+        }
         Ok(share)
     }
 }

@@ -268,7 +268,7 @@ pub struct NewUser {
 
 /// Creates a user of the caller's tenant; `AlreadyExists` if there is one of that id.
 pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
-    match mutation::run(drive, caller, CreateUser { new, keep: false, personal_share: false }).await? {
+    match mutation::run(drive, caller, CreateUser { new, keep: false }).await? {
         (user, true) => Ok(user),
         (user, false) => Err(Error::AlreadyExists { what: format!("user/{}", user.id) }),
     }
@@ -279,14 +279,51 @@ pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<U
     let new = NewUser { id: Some(caller.user.clone()), ..new };
     // The user cannot act before it is there.
     let system = caller.as_system(system_user("identity")?);
-    Ok(mutation::run(drive, &system, CreateUser { new, keep: true, personal_share: true }).await?.0)
+    Ok(mutation::run(drive, &system, CreateUser { new, keep: true }).await?.0)
+}
+
+/// Gives a user what comes with its first sign-in: a share of its own; and who was awaited is active from then on.
+pub(super) async fn sign_in_first(drive: &Drive, caller: &Caller) -> Result<User> {
+    let system = caller.as_system(system_user("identity")?);
+    mutation::run(drive, &system, FirstSignIn(caller.user.clone())).await
+}
+
+struct FirstSignIn(UserId);
+
+#[async_trait]
+impl Mutation for FirstSignIn {
+    type Output = User;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<User> {
+        let tenant = tx.caller.tenant;
+        // Of several first requests at once, one notes the first sign-in.
+        let is_first = tx.rows.note_first_login(tenant, &self.0, tx.now).await?;
+        let mut user = tx.rows.user(tenant, &self.0).await?.ok_or(Error::NotFound)?;
+        if !is_first {
+            return Ok(user);
+        }
+        if user.status == UserStatus::Pending {
+            user.status = UserStatus::Active;
+            tx.rows.update_user(&user).await?;
+        }
+        // The administrator that an installation begins with is no person.
+        if user.status == UserStatus::Active && user.id.as_str() != FIRST_ADMIN {
+            shares::make_personal(tx, &user).await?;
+        }
+        tx.audit(AuditEvent::new(
+            AuditCategory::Authentication,
+            "user.first_sign_in",
+            ResourceKind::User,
+            &user.id,
+        ));
+        Ok(user)
+    }
 }
 
 struct CreateUser {
     new: NewUser,
     /// Whether a user that is there already is as good, as at a first sign-in.
     keep: bool,
-    personal_share: bool,
 }
 
 #[async_trait]
@@ -306,9 +343,6 @@ impl Mutation for CreateUser {
         if tx.rows.insert_user(&user).await? {
             let action = if self.keep { "user.provision" } else { "user.create" };
             tx.audit(AuditEvent::new(AuditCategory::Admin, action, ResourceKind::User, &user.id));
-            if self.personal_share {
-                shares::make_personal(tx, &user).await?;
-            }
             return Ok((user, true));
         }
         let found = tx.rows.user(user.tenant_id, &user.id).await?;
@@ -329,8 +363,7 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
         admin_role: Some(AdminRole::SuperAdmin),
         ..NewUser::default()
     };
-    let (user, made) =
-        mutation::run(drive, &caller, CreateUser { new, keep: true, personal_share: false }).await?;
+    let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
     Ok((tenant, user, made))
 }
 

@@ -301,6 +301,13 @@ impl AccessWrites for SqlRows<'_> {
         self.conn.execute(update).await.map(drop)
     }
 
+    async fn note_first_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<bool> {
+        let update = sql(
+            "UPDATE users SET last_login_at = ? WHERE tenant_id = ? AND id = ? AND last_login_at IS NULL",
+        );
+        Ok(self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await? == 1)
+    }
+
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()> {
         let update = sql("UPDATE users SET last_login_at = ? WHERE tenant_id = ? AND id = ?");
         self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await.map(drop)

@@ -173,6 +173,8 @@ pub struct UserSearch {
 pub trait AccessWrites: Send {
     /// Replaces everything about a user but its id and when it was made.
     async fn update_user(&mut self, user: &User) -> Result<()>;
+    /// Notes the first sign-in; tells whether it was that.
+    async fn note_first_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<bool>;
     /// Notes a sign-in.
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()>;
     /// Inserts an entry; `AlreadyExists` if its resource has one of that trustee and type.
