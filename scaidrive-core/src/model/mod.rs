@@ -13,7 +13,9 @@ mod range;
 mod share;
 mod text;
 mod time;
+mod token;
 mod usage;
+mod webhook;
 
 pub use caller::{Caller, Scope};
 pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
@@ -31,4 +33,6 @@ pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, 
 pub use text::UnknownWord;
 pub(crate) use text::text_enum;
 pub use time::Timestamp;
+pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
+pub use webhook::{EventKind, WebhookEvent, WebhookOutcome};

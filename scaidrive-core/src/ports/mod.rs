@@ -8,6 +8,6 @@ pub mod metadata;
 mod system;
 
 pub use blobs::{BlobMeta, BlobStore, Key};
-pub use identity::{Claims, Identity};
+pub use identity::{Claims, Grant, Identity, SignIn};
 pub use metadata::{MetadataStore, Outcome, Reads, WriteUnit, Writes};
 pub use system::{Clock, Dispatch, Ids, Nudge, PubSub};

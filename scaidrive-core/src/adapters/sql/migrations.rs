@@ -7,12 +7,20 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use crate::model::{Error, Result};
 
 /// Every migration in order: number, name, text for SQLite, text for MariaDB/MySQL.
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "foundation",
-    include_str!("../../../../migrations/sqlite/0001_foundation.sql"),
-    include_str!("../../../../migrations/mysql/0001_foundation.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "foundation",
+        include_str!("../../../../migrations/sqlite/0001_foundation.sql"),
+        include_str!("../../../../migrations/mysql/0001_foundation.sql"),
+    ),
+    (
+        6,
+        "webhooks",
+        include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
+        include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
+    ),
+];
 
 /// Returns the migrator of one database.
 pub(super) fn migrator(mysql: bool) -> Migrator {

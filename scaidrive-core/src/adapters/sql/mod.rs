@@ -18,6 +18,7 @@ mod store;
 mod tenancy;
 mod tree;
 mod versions;
+mod webhooks;
 
 pub use store::SqlStore;
 

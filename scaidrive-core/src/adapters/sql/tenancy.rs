@@ -120,6 +120,19 @@ impl TenancyWrites for SqlRows<'_> {
         super::errors::unless_duplicate(self.conn.execute(insert).await)
     }
 
+    async fn update_user(&mut self, user: &User) -> Result<()> {
+        let update =
+            sql("UPDATE users SET email = ?, name = ?, status = ?, admin_role = ? WHERE tenant_id = ? AND id = ?");
+        let update = update
+            .bind(user.email.clone())
+            .bind(user.name.clone())
+            .text(user.status)
+            .bind(user.admin_role.map(|role| role.to_string()))
+            .text(user.tenant_id)
+            .raw(user.id.as_str());
+        self.conn.execute(update).await.map(drop)
+    }
+
     async fn insert_share(&mut self, share: &Share) -> Result<()> {
         self.add_share(share).await
     }

@@ -6,6 +6,7 @@ mod content;
 mod ledger;
 mod tenancy;
 mod tree;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use content::{
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use tenancy::{ShareQuery, TenancyReads, TenancyWrites, UserProfile};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+pub use webhooks::WebhookWrites;
 
 use crate::model::{Result, Timestamp};
 
@@ -31,11 +33,11 @@ impl<T: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + Job
 
 /// Everything that can be read and written inside a transaction.
 pub trait Writes:
-    Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites
+    Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites + WebhookWrites
 {
 }
 
-impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites> Writes
+impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites + WebhookWrites> Writes
     for T
 {
 }

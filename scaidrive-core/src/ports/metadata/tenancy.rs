@@ -62,6 +62,8 @@ pub trait TenancyWrites: Send {
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
     /// Inserts a user; tells whether there was none (concurrent first requests make one row).
     async fn insert_user(&mut self, user: &User) -> Result<bool>;
+    /// Replaces a user's address, name, status and role.
+    async fn update_user(&mut self, user: &User) -> Result<()>;
     /// Inserts a share.
     async fn insert_share(&mut self, share: &Share) -> Result<()>;
     /// Replaces a share's name, description, settings, quota and trash flag.
