@@ -78,8 +78,16 @@ pub const VARIABLES: &[Variable] = &[
     required("SCAIDRIVE_SCAIKEY_URL", "", "identity provider; the embedded issuer without it"),
     required("SCAIDRIVE_SCAIKEY_CLIENT_ID", "", "client registered there"),
     secret(variable("SCAIDRIVE_SCAIKEY_CLIENT_SECRET", "", "its secret; a public client without it")),
-    secret(variable("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET", "", "key of webhook signatures; no webhooks without it")),
-    required("SCAIDRIVE_JWT_ISSUER", "", "`iss` that tokens must carry; in dev the provider's address by default"),
+    secret(variable(
+        "SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET",
+        "",
+        "key of webhook signatures; no webhooks without it",
+    )),
+    required(
+        "SCAIDRIVE_JWT_ISSUER",
+        "",
+        "`iss` that tokens must carry; in dev the provider's address by default",
+    ),
     variable("SCAIDRIVE_JWT_AUDIENCE", "", "`aud` that tokens must carry; not checked without it"),
     variable("SCAIDRIVE_JWKS_URL", "", "where the provider's keys are; found by itself without it"),
     variable(
@@ -515,7 +523,11 @@ mod tests {
         ]);
         let config = config.unwrap();
         assert_eq!(config.scaikey_url.as_deref(), Some("https://key.example"));
-        assert_eq!(config.jwt_issuer.as_deref(), Some("https://key.example/"), "an issuer is compared as it is");
+        assert_eq!(
+            config.jwt_issuer.as_deref(),
+            Some("https://key.example/"),
+            "an issuer is compared as it is"
+        );
         assert_eq!(config.scopeless_tokens, ScopelessTokens::Deny);
         assert!(!format!("{config:?}").contains("hush"));
         assert!(faults(&[("SCAIDRIVE_SCOPELESS_TOKENS", "all")])[0].contains("tenant_admin"));

@@ -35,4 +35,4 @@ pub(crate) use text::text_enum;
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
-pub use webhook::{EventKind, WebhookEvent, WebhookOutcome};
+pub use webhook::{EventKind, EventResource, WebhookEvent, WebhookHead, WebhookOutcome};

@@ -1,6 +1,6 @@
 //! Events that the identity provider tells us (identity.md): what happened to a user, a group, a tenant.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{TenantId, Timestamp, text_enum};
@@ -67,14 +67,28 @@ pub struct EventResource {
     pub id: String,
 }
 
-/// An event, as it comes.
+/// What tells whether the rest of an event can be read: other types may look otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct WebhookHead {
+    /// What happened, in the provider's word.
+    pub event_type: String,
+}
+
+impl WebhookHead {
+    /// Returns what happened; nothing for a type that we do not know.
+    pub fn kind(&self) -> Option<EventKind> {
+        self.event_type.parse().ok()
+    }
+}
+
+/// An event of a type that we know.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct WebhookEvent {
     /// Its id: the same event may come more than once.
     pub event_id: String,
-    /// What happened; nothing for a type that we do not know.
-    #[serde(rename = "event_type", deserialize_with = "known")]
-    pub kind: Option<EventKind>,
+    /// What happened.
+    #[serde(rename = "event_type")]
+    pub kind: EventKind,
     /// When it happened.
     pub timestamp: Timestamp,
     /// The thing it is about.
@@ -84,10 +98,6 @@ pub struct WebhookEvent {
     /// What is new about the thing.
     #[serde(default)]
     pub data: Map<String, Value>,
-}
-
-fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventKind>, D::Error> {
-    Ok(String::deserialize(deserializer)?.parse().ok())
 }
 
 impl WebhookEvent {

@@ -1,5 +1,6 @@
 //! The handlers, one file per area: parse, one call of a service, reply.
 
+pub(crate) mod auth;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod me;
@@ -8,6 +9,7 @@ pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 use scaidrive_core::model::{FileName, FolderId, ShareId};
 use scaidrive_core::services::moves::{self, Target};

@@ -101,7 +101,8 @@ impl KeyCache {
         {
             return Ok(Arc::clone(keys));
         }
-        let known = held.keys.as_ref().is_some_and(|keys| matches!(keys.open(token, header), Lookup::Found(_)));
+        let known =
+            held.keys.as_ref().is_some_and(|keys| matches!(keys.open(token, header), Lookup::Found(_)));
         if known {
             // The fetch goes on behind it; whoever has a good token does not wait for an outage.
             drop(tokio::time::timeout(PATIENCE, self.refresh()).await);

@@ -1,8 +1,6 @@
 //! Public keys that tokens are signed with; each one pins the algorithm it may verify.
 
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::Value;
 
@@ -57,8 +55,9 @@ impl KeySet {
 fn key(value: &Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
     let algorithm = algorithm(&jwk)?;
-    let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|held| *held == PublicKeyUse::Signature)
-        && jwk.common.key_operations.as_ref().is_none_or(|held| held.contains(&KeyOperations::Verify));
+    let for_signatures =
+        jwk.common.public_key_use.as_ref().is_none_or(|held| *held == PublicKeyUse::Signature)
+            && jwk.common.key_operations.as_ref().is_none_or(|held| held.contains(&KeyOperations::Verify));
     let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| for_signatures)?;
     Some(Key { id: jwk.common.key_id, algorithm, key })
 }

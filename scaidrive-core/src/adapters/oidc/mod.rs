@@ -146,7 +146,8 @@ impl SignIn for OidcProvider {
 /// Returns an address that a discovery document names; one that is less safe than the document's own is refused.
 fn endpoint(document: &Value, name: &str, origin: &str) -> Result<String> {
     let url = document[name].as_str().unwrap_or_default();
-    let is_safe = url.starts_with("https://") || (url.starts_with("http://") && origin.starts_with("http://"));
+    let is_safe =
+        url.starts_with("https://") || (url.starts_with("http://") && origin.starts_with("http://"));
     if is_safe {
         return Ok(url.to_owned());
     }

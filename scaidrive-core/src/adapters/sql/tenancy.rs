@@ -121,8 +121,9 @@ impl TenancyWrites for SqlRows<'_> {
     }
 
     async fn update_user(&mut self, user: &User) -> Result<()> {
-        let update =
-            sql("UPDATE users SET email = ?, name = ?, status = ?, admin_role = ? WHERE tenant_id = ? AND id = ?");
+        let update = sql(
+            "UPDATE users SET email = ?, name = ?, status = ?, admin_role = ? WHERE tenant_id = ? AND id = ?",
+        );
         let update = update
             .bind(user.email.clone())
             .bind(user.name.clone())

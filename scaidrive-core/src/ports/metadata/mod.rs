@@ -37,8 +37,16 @@ pub trait Writes:
 {
 }
 
-impl<T: Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites + WebhookWrites> Writes
-    for T
+impl<
+    T: Reads
+        + TenancyWrites
+        + TreeWrites
+        + ContentWrites
+        + ChunkWrites
+        + LedgerWrites
+        + JobWrites
+        + WebhookWrites,
+> Writes for T
 {
 }
 
