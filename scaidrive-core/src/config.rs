@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Error, Result, text_enum};
+use crate::model::{Error, Result, ScopelessTokens, text_enum};
 
 text_enum! {
     /// How careful to be about what is missing.
@@ -77,7 +77,25 @@ pub const VARIABLES: &[Variable] = &[
     secret(required("SCAIDRIVE_S3_SECRET_KEY", "", "its secret key")),
     required("SCAIDRIVE_SCAIKEY_URL", "", "identity provider; the embedded issuer without it"),
     required("SCAIDRIVE_SCAIKEY_CLIENT_ID", "", "client registered there"),
-    required("SCAIDRIVE_JWT_ISSUER", "", "`iss` that tokens must carry"),
+    secret(variable("SCAIDRIVE_SCAIKEY_CLIENT_SECRET", "", "its secret; a public client without it")),
+    secret(variable(
+        "SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET",
+        "",
+        "key of webhook signatures; no webhooks without it",
+    )),
+    required(
+        "SCAIDRIVE_JWT_ISSUER",
+        "",
+        "`iss` that tokens must carry; in dev the provider's address by default",
+    ),
+    variable("SCAIDRIVE_JWT_AUDIENCE", "", "`aud` that tokens must carry; not checked without it"),
+    variable("SCAIDRIVE_JWKS_URL", "", "where the provider's keys are; found by itself without it"),
+    variable(
+        "SCAIDRIVE_SCOPELESS_TOKENS",
+        "files",
+        "what tokens without a scope may do: `files`, `tenant_admin` or `deny`",
+    ),
+    variable("SCAIDRIVE_EMBEDDED_ISSUER", "0", "`1` allows production without an identity provider"),
     secret(required("SCAIDRIVE_SECRET_KEY", "", "at least 32 bytes: raw, hex or base64")),
     secret(required("SCAIDRIVE_ENCRYPTION_KEY", "", "exactly 32 bytes: raw, 64 hex digits, or base64")),
     variable("SCAIDRIVE_CORS_ORIGINS", "", "comma-separated; `*` in dev"),
@@ -91,6 +109,23 @@ pub const VARIABLES: &[Variable] = &[
     variable("SCAIDRIVE_DRAIN_DELAY", "5s", "how long accepting goes on after SIGTERM; 0 in `serve`"),
     variable("SCAIDRIVE_METRICS_DETAIL", "0", "`1` adds labels with unbounded values"),
 ];
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Returns the text, for whom it is meant.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(masked)")
+    }
+}
 
 /// An S3-compatible store and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +174,20 @@ pub struct Config {
     pub objects: ObjectsConfig,
     /// The identity provider; nothing for the embedded issuer.
     pub scaikey_url: Option<String>,
+    /// The client registered there.
+    pub scaikey_client_id: Option<String>,
+    /// That client's secret; nothing for a public client.
+    pub scaikey_client_secret: Option<Secret>,
+    /// Key of webhook signatures; nothing takes no webhooks.
+    pub scaikey_webhook_secret: Option<Secret>,
+    /// `iss` that tokens must carry.
+    pub jwt_issuer: Option<String>,
+    /// `aud` that tokens must carry.
+    pub jwt_audience: Option<String>,
+    /// Where the provider's keys are.
+    pub jwks_url: Option<String>,
+    /// What tokens without a scope may do.
+    pub scopeless_tokens: ScopelessTokens,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Least severity that is logged, in the words of `tracing`.
@@ -170,6 +219,13 @@ impl Config {
             redis_url: None,
             objects: ObjectsConfig::Local,
             scaikey_url: None,
+            scaikey_client_id: None,
+            scaikey_client_secret: None,
+            scaikey_webhook_secret: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwks_url: None,
+            scopeless_tokens: ScopelessTokens::Files,
             cors_origins: vec!["*".to_owned()],
             log_level: "info",
             log_format: LogFormat::Text,
@@ -222,8 +278,9 @@ impl Reader<'_> {
             text.parse().map_err(|_| "must be dev or production".to_owned())
         });
         let production = environment == Environment::Production;
+        let embedded_issuer = self.flag("SCAIDRIVE_EMBEDDED_ISSUER");
         if production {
-            self.check_required();
+            self.check_required(embedded_issuer);
         }
         self.check_keys();
         let address = |text: &str| text.parse().map_err(|_| "must read address:port".to_owned());
@@ -237,7 +294,16 @@ impl Reader<'_> {
                 .url("SCAIDRIVE_DATABASE_URL", &["sqlite", "mysql", "mariadb", "mysql+asyncmy"]),
             redis_url: self.url("SCAIDRIVE_REDIS_URL", &["redis", "rediss"]),
             objects: self.objects(),
-            scaikey_url: self.url("SCAIDRIVE_SCAIKEY_URL", &["http", "https"]),
+            scaikey_url: self.scaikey_url(embedded_issuer),
+            scaikey_client_id: self.word("SCAIDRIVE_SCAIKEY_CLIENT_ID"),
+            scaikey_client_secret: self.secret("SCAIDRIVE_SCAIKEY_CLIENT_SECRET"),
+            scaikey_webhook_secret: self.secret("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET"),
+            jwt_issuer: self.word("SCAIDRIVE_JWT_ISSUER"),
+            jwt_audience: self.word("SCAIDRIVE_JWT_AUDIENCE"),
+            jwks_url: self.url("SCAIDRIVE_JWKS_URL", &["http", "https"]),
+            scopeless_tokens: self.parse("SCAIDRIVE_SCOPELESS_TOKENS", defaults.scopeless_tokens, |text| {
+                text.parse().map_err(|_| "must be files, tenant_admin or deny".to_owned())
+            }),
             cors_origins: self.cors(production),
             log_level: self.parse("SCAIDRIVE_LOG_LEVEL", "info", log_level),
             log_format: self.parse(
@@ -247,16 +313,42 @@ impl Reader<'_> {
             ),
             gc_grace: self.parse("SCAIDRIVE_GC_GRACE", defaults.gc_grace, duration),
             drain_delay: self.parse("SCAIDRIVE_DRAIN_DELAY", defaults.drain_delay, duration),
-            metrics_detail: self.parse("SCAIDRIVE_METRICS_DETAIL", false, |text| match text {
-                "0" => Ok(false),
-                "1" => Ok(true),
-                _ => Err("must be 0 or 1".to_owned()),
-            }),
+            metrics_detail: self.flag("SCAIDRIVE_METRICS_DETAIL"),
         }
     }
 
-    fn check_required(&mut self) {
+    fn flag(&mut self, name: &str) -> bool {
+        self.parse(name, false, |text| match text {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => Err("must be 0 or 1".to_owned()),
+        })
+    }
+
+    fn word(&self, name: &str) -> Option<String> {
+        self.get(name).map(|text| text.trim().to_owned())
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.word(name).map(Secret)
+    }
+
+    /// Two issuers would let in whoever can read the data directory past the provider.
+    fn scaikey_url(&mut self, embedded_issuer: bool) -> Option<String> {
+        let url = self.url("SCAIDRIVE_SCAIKEY_URL", &["http", "https"]);
+        if embedded_issuer && url.is_some() {
+            let fault = "SCAIDRIVE_EMBEDDED_ISSUER: cannot be 1 while SCAIDRIVE_SCAIKEY_URL is set";
+            self.faults.push(fault.to_owned());
+        }
+        url
+    }
+
+    fn check_required(&mut self, embedded_issuer: bool) {
+        let is_provider = |name: &str| name.contains("SCAIKEY") || name.contains("JWT");
         for known in VARIABLES.iter().filter(|known| known.required) {
+            if embedded_issuer && is_provider(known.name) {
+                continue;
+            }
             if self.get(known.name).is_none() {
                 self.faults
                     .push(format!("{}: is not set, and production needs it ({})", known.name, known.help));
@@ -410,6 +502,35 @@ mod tests {
             );
         }
         assert!(found.iter().any(|fault| fault.contains("exactly 32 bytes")));
+    }
+
+    #[test]
+    fn there_is_one_issuer_and_production_says_which() {
+        let both = [("SCAIDRIVE_SCAIKEY_URL", "https://key.example/"), ("SCAIDRIVE_EMBEDDED_ISSUER", "1")];
+        assert!(faults(&both)[0].starts_with("SCAIDRIVE_EMBEDDED_ISSUER"));
+        let found = faults(&[("SCAIDRIVE_ENV", "production"), ("SCAIDRIVE_EMBEDDED_ISSUER", "1")]);
+        assert!(!found.iter().any(|fault| fault.contains("SCAIKEY") || fault.contains("JWT")), "{found:?}");
+        assert!(found.iter().any(|fault| fault.contains("SCAIDRIVE_DATABASE_URL")), "{found:?}");
+    }
+
+    #[test]
+    fn the_provider_is_read_as_it_stands() {
+        let config = read(&[
+            ("SCAIDRIVE_SCAIKEY_URL", "https://key.example/"),
+            ("SCAIDRIVE_SCAIKEY_CLIENT_SECRET", "hush"),
+            ("SCAIDRIVE_JWT_ISSUER", "https://key.example/"),
+            ("SCAIDRIVE_SCOPELESS_TOKENS", "deny"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.scaikey_url.as_deref(), Some("https://key.example"));
+        assert_eq!(
+            config.jwt_issuer.as_deref(),
+            Some("https://key.example/"),
+            "an issuer is compared as it is"
+        );
+        assert_eq!(config.scopeless_tokens, ScopelessTokens::Deny);
+        assert!(!format!("{config:?}").contains("hush"));
+        assert!(faults(&[("SCAIDRIVE_SCOPELESS_TOKENS", "all")])[0].contains("tenant_admin"));
     }
 
     #[test]

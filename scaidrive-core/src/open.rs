@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::adapters::blobs::{self, S3Settings};
 use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, RandomIds, SystemClock};
+#[cfg(feature = "oidc")]
+use crate::adapters::oidc::{OidcProvider, OidcSettings};
 use crate::adapters::sql::SqlStore;
 use crate::config::{Config, ObjectsConfig};
 use crate::model::{ChunkingParams, Error, Result};
@@ -45,6 +47,22 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         gc_grace: config.gc_grace,
         cache: ChunkCache::new(CACHE_BYTES),
     })
+}
+
+/// Returns the identity provider that the configuration names; nothing if it names none.
+#[cfg(feature = "oidc")]
+pub fn provider(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<OidcProvider>> {
+    let Some(url) = config.scaikey_url.clone() else { return Ok(None) };
+    let settings = OidcSettings {
+        url,
+        issuer: config.jwt_issuer.clone(),
+        audience: config.jwt_audience.clone(),
+        jwks_url: config.jwks_url.clone(),
+        client_id: config.scaikey_client_id.clone(),
+        client_secret: config.scaikey_client_secret.as_ref().map(|secret| secret.reveal().to_owned()),
+        scopeless: config.scopeless_tokens,
+    };
+    OidcProvider::new(settings, clock).map(Some)
 }
 
 fn open_objects(config: &Config) -> Result<Arc<dyn BlobStore>> {

@@ -180,8 +180,12 @@ fn seconds(wait: Duration) -> u64 {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::BadStream { .. } => StatusCode::BAD_REQUEST,
-        Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+        Error::BadStream { .. } | Error::GrantRefused { unauthorized: false, .. } => StatusCode::BAD_REQUEST,
+        Error::Unauthenticated { .. } | Error::GrantRefused { unauthorized: true, .. } => {
+            StatusCode::UNAUTHORIZED
+        }
+        Error::Upstream { timed_out: true, .. } => StatusCode::GATEWAY_TIMEOUT,
+        Error::Upstream { timed_out: false, .. } => StatusCode::BAD_GATEWAY,
         Error::PermissionDenied { .. }
         | Error::OwnerOnly { .. }
         | Error::Suspended
@@ -220,6 +224,9 @@ impl From<Error> for Failure {
             Error::Invalid { fields } => return Self::invalid(fields.into_iter().map(fault).collect()),
             Error::QuotaExceeded { level } => failure.details = json!({ "level": level }),
             Error::TooLarge { limit } => failure.details = json!({ "limit_bytes": limit }),
+            Error::GrantRefused { error, description, .. } => {
+                failure.details = json!({ "error": error, "error_description": description });
+            }
             Error::Unavailable { retry_after, .. } => failure.retry_after = Some(retry_after),
             Error::TouchExpired => failure.retry_after = Some(Duration::from_secs(1)),
             Error::Unauthenticated { missing, .. } => {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use scaidrive_core::Drive;
+use scaidrive_core::services::sign_in;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -27,6 +28,8 @@ pub(crate) struct Checks {
     pub(crate) database: bool,
     /// Whether the object store answers.
     pub(crate) storage: bool,
+    /// Whether tokens of the identity provider can be verified; nothing where there is none.
+    pub(crate) scaikey: Option<bool>,
 }
 
 impl Health {
@@ -44,9 +47,17 @@ impl Health {
     pub(crate) async fn ready(&self) -> (bool, Value) {
         let checks = self.checks().await;
         let ready = checks.database && checks.storage && !self.draining.load(Ordering::Relaxed);
-        let status = if ready { "ready" } else { "not_ready" };
-        let checks = json!({ "database": checks.database, "storage": checks.storage });
-        (ready, json!({ "status": status, "checks": checks }))
+        let status = match (ready, checks.scaikey) {
+            (false, _) => "not_ready",
+            // An outage there must not take every replica out of the balancer.
+            (true, Some(false)) => "degraded",
+            (true, _) => "ready",
+        };
+        let mut told = json!({ "database": checks.database, "storage": checks.storage });
+        if let Some(scaikey) = checks.scaikey {
+            told["scaikey"] = json!(scaikey);
+        }
+        (ready, json!({ "status": status, "checks": told }))
     }
 
     async fn checks(&self) -> Checks {
@@ -56,8 +67,8 @@ impl Health {
         {
             return checks;
         }
-        let (database, storage) = tokio::join!(self.database(), self.storage());
-        let checks = Checks { database, storage };
+        let (database, storage, scaikey) = tokio::join!(self.database(), self.storage(), self.scaikey());
+        let checks = Checks { database, storage, scaikey };
         *last = Some((Instant::now(), checks));
         checks
     }
@@ -82,6 +93,15 @@ impl Health {
                 false
             }
         }
+    }
+
+    async fn scaikey(&self) -> Option<bool> {
+        let looked = tokio::time::timeout(PATIENCE, sign_in::is_ready(&self.drive)).await;
+        let well = looked.unwrap_or(Some(false));
+        if well == Some(false) {
+            tracing::warn!("degraded: the identity provider's keys cannot be had");
+        }
+        well
     }
 
     async fn storage(&self) -> bool {

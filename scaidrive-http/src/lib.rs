@@ -11,6 +11,7 @@ mod handlers;
 mod health;
 mod metrics;
 mod openapi;
+mod pages;
 mod query;
 mod reply;
 mod request;

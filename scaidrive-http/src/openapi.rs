@@ -94,6 +94,8 @@ fn content(schema: &str) -> Value {
     match schema {
         "bytes" => json!({ "application/octet-stream": {} }),
         "text" => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        "html" => json!({ "text/html": { "schema": { "type": "string" } } }),
+        "TokenForm" => json!({ "application/x-www-form-urlencoded": { "schema": reference(schema) } }),
         "Upload" => json!({ "multipart/form-data": { "schema": reference(schema) } }),
         _ => json!({ "application/json": { "schema": reference(schema) } }),
     }

@@ -15,7 +15,12 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads the text after the question mark.
     pub(crate) fn parse(text: Option<&str>) -> Self {
-        Self(form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect())
+        Self::of_form(text.unwrap_or_default().as_bytes())
+    }
+
+    /// Reads the body of a form, which is spelled in the same way.
+    pub(crate) fn of_form(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
     /// Returns a parameter; an empty one counts as none.

@@ -60,6 +60,22 @@ impl Request {
         parse_json(&body::collect(self.body, MAX_JSON).await?)
     }
 
+    /// Returns the fields of a form.
+    pub(crate) async fn form(self) -> Result<Query, Failure> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let is_form =
+            |told: &str| told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM);
+        if !self.content_type().is_some_and(is_form) {
+            return Err(Failure::bad_request(format!("The body must be {FORM}")));
+        }
+        Ok(Query::of_form(&body::collect(self.body, MAX_JSON).await?))
+    }
+
+    /// Returns the body's bytes, of which there are few.
+    pub(crate) async fn bytes(self) -> Result<Bytes, Failure> {
+        body::collect(self.body, MAX_JSON).await
+    }
+
     /// Returns the body as a reader.
     pub(crate) fn into_reader(self) -> impl AsyncRead + Send + Unpin + 'static {
         StreamReader::new(self.into_stream())

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use scaidrive_core::adapters::issuer::EmbeddedIssuer;
 use scaidrive_core::adapters::local::SystemClock;
-use scaidrive_core::config::Config;
+use scaidrive_core::config::{Config, Environment};
 use scaidrive_core::jobs::Worker;
-use scaidrive_core::model::{Error, Result, Scope};
+use scaidrive_core::model::{Error, Result, Scope, TenantId, UserId};
 use scaidrive_core::ports::Identity;
 use scaidrive_core::services::{foreign, tenants};
 use scaidrive_core::{Drive, open};
@@ -37,11 +37,11 @@ pub enum Role {
 
 /// Plays a role until it is done or the process is told to stop.
 pub async fn run(role: Role, config: Config) -> Result<()> {
-    refuse_what_is_not_there(&config)?;
+    warn_of_what_is_missing(&config);
     let (drive, issuer) = open(&config).await?;
     let outcome = match role {
         Role::Migrate => open::migrate(&drive).await,
-        Role::Serve => serve(&drive, config, &issuer).await,
+        Role::Serve => serve(&drive, config, issuer.as_deref()).await,
         Role::Api => listen(&drive, config, Parts { api: true, worker: false }, None).await,
         Role::Worker => listen(&drive, config, Parts { api: false, worker: true }, None).await,
     };
@@ -49,33 +49,52 @@ pub async fn run(role: Role, config: Config) -> Result<()> {
     outcome
 }
 
-/// An identity provider that were silently not asked would let the wrong people in.
-fn refuse_what_is_not_there(config: &Config) -> Result<()> {
-    if config.scaikey_url.is_some() {
-        let fault = "SCAIDRIVE_SCAIKEY_URL: this build knows the embedded issuer only; unset it";
-        return Err(Error::Config { faults: vec![fault.to_owned()] });
+fn warn_of_what_is_missing(config: &Config) {
+    let is_production = config.environment == Environment::Production;
+    if is_production && config.scaikey_url.is_some() && config.jwt_audience.is_none() {
+        tracing::warn!(
+            "SCAIDRIVE_JWT_AUDIENCE is not set: tokens that the provider made for other services are taken too"
+        );
     }
     if config.redis_url.is_some() {
         tracing::warn!("SCAIDRIVE_REDIS_URL is set, but this build fans out within the process only");
     }
-    Ok(())
 }
 
-async fn open(config: &Config) -> Result<(Drive, Arc<EmbeddedIssuer>)> {
+/// Opens the drive with the one issuer whose tokens it takes: the provider that is named, else its own.
+async fn open(config: &Config) -> Result<(Drive, Option<Arc<EmbeddedIssuer>>)> {
     let mut ports = open::ports(config).await?;
-    let issuer = Arc::new(EmbeddedIssuer::open(&config.data_dir, Arc::new(SystemClock))?);
+    let clock = Arc::new(SystemClock);
+    if let Some(provider) = open::provider(config, clock.clone())? {
+        ports.identity = Some(Arc::new(provider));
+        return Ok((Drive::new(ports), None));
+    }
+    let issuer = Arc::new(EmbeddedIssuer::open(&config.data_dir, clock)?);
     ports.identity = Some(Arc::clone(&issuer) as Arc<dyn Identity>);
-    Ok((Drive::new(ports), issuer))
+    Ok((Drive::new(ports), Some(issuer)))
 }
 
-async fn serve(drive: &Drive, config: Config, issuer: &EmbeddedIssuer) -> Result<()> {
+async fn serve(drive: &Drive, config: Config, issuer: Option<&EmbeddedIssuer>) -> Result<()> {
     open::migrate(drive).await?;
-    let (tenant, admin, is_new) = tenants::bootstrap(drive).await?;
-    let token =
-        if is_new { Some(issuer.mint(tenant.id, &admin.id, &[Scope::All], FIRST_TOKEN)?) } else { None };
+    let token = match issuer {
+        Some(issuer) => {
+            let (tenant, admin, is_new) = tenants::bootstrap(drive).await?;
+            is_new.then(|| first_token(issuer, tenant.id, &admin.id)).transpose()?
+        }
+        // Nobody gets a role but by `scaidrive user create --admin`: the provider's users come by themselves.
+        None => {
+            let tenant = tenants::first(drive).await?;
+            tracing::info!(tenant_id = %tenant.id, "the provider must issue tokens for this tenant, or another one");
+            None
+        }
+    };
     // One process has no balancer in front that would have to notice.
     let config = Config { drain_delay: Duration::ZERO, ..config };
     listen(drive, config, Parts { api: true, worker: true }, token).await
+}
+
+fn first_token(issuer: &EmbeddedIssuer, tenant: TenantId, admin: &UserId) -> Result<String> {
+    issuer.mint(tenant, admin, &[Scope::All], FIRST_TOKEN)
 }
 
 /// What runs beside the operators' listener.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use hyper::Method;
 use scaidrive_core::model::{Caller, Scope};
 
-use crate::handlers::{files, folders, me, shares, system, transfers, trash, versions};
+use crate::handlers::{auth, files, folders, me, shares, system, transfers, trash, versions, webhooks};
 use crate::reply::Answer;
 use crate::request::Request;
 
@@ -122,7 +122,7 @@ mod sharing;
 
 /// Every route there is.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    [system_routes(), user_routes(), share_routes(), file_routes(), folder_routes()]
+    [system_routes(), sign_in_routes(), user_routes(), share_routes(), file_routes(), folder_routes()]
         .into_iter()
         .chain([sharing::permission_routes(), sharing::member_routes()])
         .chain([sharing::admin_routes(), sharing::group_routes(), quotas::quota_routes()])
@@ -150,6 +150,27 @@ fn system_routes() -> Vec<Route> {
         route!(public GET "/metrics" 0 system::metrics)
             .does("Returns metrics; on the metrics address, and in dev")
             .gives(200, "text"),
+    ]
+}
+
+fn sign_in_routes() -> Vec<Route> {
+    vec![
+        route!(public GET "/api/v1/auth/config" 0 auth::config)
+            .does("Returns where clients sign in")
+            .gives(200, "SignIn"),
+        route!(public GET "/api/v1/auth/callback" 0 auth::callback)
+            .does("Sends a browser on to the client that waits on the same computer")
+            .reads(&["code", "state", "error", "error_description"])
+            .gives(200, "html"),
+        route!(public POST "/api/v1/auth/token" 0 auth::token)
+            .does("Passes a code or refresh token on to the identity provider")
+            .takes("TokenForm")
+            .gives(200, "Tokens"),
+        route!(public POST "/api/v1/webhooks/scaikey" 0 webhooks::scaikey)
+            .does("Takes an event of the identity provider")
+            .reads(&["X-ScaiKey-Signature"])
+            .takes("WebhookEvent")
+            .gives(200, "WebhookOutcome"),
     ]
 }
 
@@ -360,13 +381,17 @@ mod tests {
     }
 
     /// The named few that anybody may call; every other row demands a caller.
-    const PUBLIC: [&str; 6] = [
+    const PUBLIC: [&str; 10] = [
         "/api/v1/health",
         "/api/v1/ready",
         "/api/v1/config",
         "/api/v1/openapi.json",
         "/api/v1/auth/jwks.json",
         "/metrics",
+        "/api/v1/auth/config",
+        "/api/v1/auth/callback",
+        "/api/v1/auth/token",
+        "/api/v1/webhooks/scaikey",
     ];
 
     #[test]

@@ -171,6 +171,7 @@ impl Identity for EmbeddedIssuer {
             name: payload.name,
             scopes: payload.scope.split_whitespace().filter_map(|scope| scope.parse().ok()).collect(),
             groups: Vec::new(),
+            partner: None,
             issued_at: Timestamp::from_micros(payload.iat.saturating_mul(1_000_000)),
             service_account: actor.map(str::to_owned),
             expires_at: Timestamp::from_micros(payload.exp.saturating_mul(1_000_000)),

@@ -5,5 +5,7 @@ pub mod blobs;
 #[cfg(feature = "issuer")]
 pub mod issuer;
 pub mod local;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -130,6 +130,24 @@ pub enum Error {
         /// What is wrong, for people.
         reason: &'static str,
     },
+    /// The identity provider did not take what somebody signed in with.
+    #[error("The identity provider refused: {}", description.as_ref().unwrap_or(error))]
+    GrantRefused {
+        /// Whether it does not know who asks, rather than what is asked.
+        unauthorized: bool,
+        /// Its own code, such as `invalid_grant`.
+        error: String,
+        /// Its own words, if it had any.
+        description: Option<String>,
+    },
+    /// A service that we ask on somebody's behalf does not answer, or not in time.
+    #[error("{what} does not answer{}; try again later", if *timed_out { " in time" } else { "" })]
+    Upstream {
+        /// Which service.
+        what: &'static str,
+        /// Whether it was too slow, rather than away or out of order.
+        timed_out: bool,
+    },
     /// The user is suspended.
     #[error("The user is suspended")]
     Suspended,
@@ -230,11 +248,15 @@ impl Error {
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::RangeNotSatisfiable { .. } => "RANGE_NOT_SATISFIABLE",
             Self::Invalid { .. } => "VALIDATION_FAILED",
-            Self::BadStream { .. } => "BAD_REQUEST",
+            Self::BadStream { .. } | Self::GrantRefused { unauthorized: false, .. } => "BAD_REQUEST",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Self::Unauthenticated { missing: true, .. } => "AUTH_TOKEN_MISSING",
-            Self::Unauthenticated { missing: false, .. } => "AUTH_TOKEN_INVALID",
+            Self::Unauthenticated { missing: false, .. } | Self::GrantRefused { unauthorized: true, .. } => {
+                "AUTH_TOKEN_INVALID"
+            }
+            Self::Upstream { timed_out: true, .. } => "UPSTREAM_TIMEOUT",
+            Self::Upstream { timed_out: false, .. } => "UPSTREAM_UNREACHABLE",
             Self::Suspended => "AUTHZ_USER_SUSPENDED",
             Self::ScopeInsufficient { .. } => "SCOPE_INSUFFICIENT",
             Self::Unavailable { .. } | Self::TouchExpired => "UNAVAILABLE",

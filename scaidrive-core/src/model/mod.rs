@@ -16,7 +16,9 @@ mod range;
 mod share;
 mod text;
 mod time;
+mod token;
 mod usage;
+mod webhook;
 
 pub use acl::{Principal, Right, Rights, Trustee};
 pub use caller::{Caller, GroupClaims, Scope};
@@ -39,4 +41,6 @@ pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, 
 pub use text::UnknownWord;
 pub(crate) use text::text_enum;
 pub use time::Timestamp;
+pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
+pub use webhook::{EventKind, EventResource, WebhookEvent, WebhookHead, WebhookOutcome};

@@ -1,6 +1,7 @@
 //! The handlers, one file per area: parse, one call of a service, reply.
 
 pub(crate) mod admin;
+pub(crate) mod auth;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
@@ -14,6 +15,7 @@ pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 use scaidrive_core::model::{FileName, FolderId, ShareId};
 use scaidrive_core::services::moves::{self, Target};

@@ -26,6 +26,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0004_quotas.sql"),
         include_str!("../../../../migrations/mysql/0004_quotas.sql"),
     ),
+    (
+        6,
+        "webhooks",
+        include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
+        include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

@@ -22,6 +22,7 @@ mod store;
 mod tenancy;
 mod tree;
 mod versions;
+mod webhooks;
 
 pub use store::SqlStore;
 

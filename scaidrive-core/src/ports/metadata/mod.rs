@@ -8,6 +8,7 @@ mod ledger;
 mod quotas;
 mod tenancy;
 mod tree;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrite
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+pub use webhooks::WebhookWrites;
 
 use crate::model::{Result, Timestamp};
 
@@ -66,6 +68,7 @@ pub trait Writes:
     + ChunkWrites
     + LedgerWrites
     + JobWrites
+    + WebhookWrites
 {
 }
 
@@ -78,7 +81,8 @@ impl<
         + ContentWrites
         + ChunkWrites
         + LedgerWrites
-        + JobWrites,
+        + JobWrites
+        + WebhookWrites,
 > Writes for T
 {
 }
