@@ -41,11 +41,11 @@ async fn main() -> Result<()> {
         let change = change?;
         println!(
             "  {} {} {}",
-            change.position,
-            change.change_type,
-            change.new_path.or(change.old_path).unwrap_or_default()
+            change.position(),
+            change.change_type(),
+            change.new_path().unwrap_or("(gone)")
         );
-        if change.position == share.position().await? {
+        if change.position() == share.position().await? {
             break;
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{ChunkingParams, Result};
-use crate::ports::{BlobStore, Clock, Dispatch, Identity, Ids, MetadataStore, PubSub, Reads};
+use crate::ports::{BlobStore, Clock, Dispatch, Identity, Ids, Mailer, MetadataStore, PubSub, Reads};
 use crate::services::cache::ChunkCache;
 
 /// Everything a use-case needs from outside; cheap to clone.
@@ -26,6 +26,8 @@ pub struct Ports {
     pub pubsub: Arc<dyn PubSub>,
     /// Wake-ups of workers.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Mail to people.
+    pub mailer: Arc<dyn Mailer>,
     /// Who tokens speak for; nothing where no tokens are taken, as in a host program.
     pub identity: Option<Arc<dyn Identity>>,
     /// How contents are cut.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::blobs::{self, S3Settings};
-use crate::adapters::local::{LocalDispatch, LocalPubSub, RandomIds, SystemClock};
+use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, RandomIds, SystemClock};
 #[cfg(feature = "oidc")]
 use crate::adapters::oidc::{OidcProvider, OidcSettings};
 use crate::adapters::sql::SqlStore;
@@ -41,6 +41,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         ids: Arc::new(RandomIds::default()),
         pubsub: Arc::new(LocalPubSub::default()),
         dispatch: Arc::new(LocalDispatch::default()),
+        mailer: Arc::new(LogMailer),
         identity: None,
         chunking: ChunkingParams::default(),
         gc_grace: config.gc_grace,

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use scaidrive_core::model::{Error, FileInfo, FolderInfo, LoggedChange, NodeId, Result, Version};
+use scaidrive_core::model::{Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, User, UserId, Version};
 use scaidrive_core::services::folders::{Child, Walked};
 use scaidrive_core::services::trash::TrashItem;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::share::{FileReader, Item};
-use crate::{Config, share};
+use crate::{Config, Item, item, share};
 
 /// Bytes taken from a host's reader at once.
 const BLOCK: usize = 256 << 10;
@@ -33,6 +32,41 @@ pub struct ScaiDrive {
 pub struct Share {
     runtime: Arc<Runtime>,
     inner: share::Share,
+}
+
+/// A file's content for blocking code: see [`crate::FileReader`].
+pub struct FileReader {
+    inner: SyncIoBridge<item::FileReader>,
+    /// Kept for as long as there is something to read on it.
+    _runtime: Arc<Runtime>,
+}
+
+impl FileReader {
+    fn new(runtime: &Arc<Runtime>, reader: item::FileReader) -> Self {
+        let inner = SyncIoBridge::new_with_handle(reader, runtime.handle().clone());
+        Self { inner, _runtime: Arc::clone(runtime) }
+    }
+
+    /// Returns the size of the whole content in bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.as_ref().size()
+    }
+
+    /// Returns the SHA-256 of the whole content, in hex.
+    pub fn checksum(&self) -> String {
+        self.inner.as_ref().checksum()
+    }
+
+    /// Returns the number of the version that is read.
+    pub fn version(&self) -> u32 {
+        self.inner.as_ref().version()
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read(buffer)
+    }
 }
 
 impl ScaiDrive {
@@ -57,6 +91,23 @@ impl ScaiDrive {
 
     fn share_of(&self, inner: share::Share) -> Share {
         Share { runtime: Arc::clone(&self.runtime), inner }
+    }
+
+    /// Returns a handle that acts as another user of the same tenant.
+    ///
+    /// # Errors
+    /// As [`crate::ScaiDrive::as_user`].
+    pub fn as_user(&self, user: &UserId) -> Result<Self> {
+        let inner = self.runtime.block_on(self.inner.as_user(user))?;
+        Ok(Self { runtime: Arc::clone(&self.runtime), inner })
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// As [`crate::ScaiDrive::create_user`].
+    pub fn create_user(&self, id: Option<UserId>, name: Option<&str>) -> Result<User> {
+        self.runtime.block_on(self.inner.create_user(id, name))
     }
 
     /// Creates a share.
@@ -182,22 +233,30 @@ impl Share {
     ///
     /// # Errors
     /// As [`crate::Share::read`].
-    pub fn read(&self, path: &str) -> Result<SyncIoBridge<FileReader>> {
+    pub fn read(&self, path: &str) -> Result<FileReader> {
         let reader = self.runtime.block_on(self.inner.read(path))?;
-        Ok(SyncIoBridge::new_with_handle(reader, self.runtime.handle().clone()))
+        Ok(FileReader::new(&self.runtime, reader))
     }
 
     /// Opens an old version of a file for reading.
     ///
     /// # Errors
     /// As [`crate::Share::read_version`].
-    pub fn read_version(&self, path: &str, number: u32) -> Result<SyncIoBridge<FileReader>> {
+    pub fn read_version(&self, path: &str, number: u32) -> Result<FileReader> {
         let reader = self.runtime.block_on(self.inner.read_version(path, number))?;
-        Ok(SyncIoBridge::new_with_handle(reader, self.runtime.handle().clone()))
+        Ok(FileReader::new(&self.runtime, reader))
+    }
+
+    /// Returns the share's changes from now on; each call of `next` waits for one.
+    ///
+    /// # Errors
+    /// As [`crate::Share::watch`].
+    pub fn watch(&self) -> Result<impl Iterator<Item = Result<FeedRow>> + use<>> {
+        Ok(self.watch_from(self.position()?))
     }
 
     /// Returns the share's changes after a position; each call of `next` waits for one.
-    pub fn watch_from(&self, position: i64) -> impl Iterator<Item = Result<LoggedChange>> + use<> {
+    pub fn watch_from(&self, position: i64) -> impl Iterator<Item = Result<FeedRow>> + use<> {
         let (runtime, mut changes) = (Arc::clone(&self.runtime), self.inner.watch_from(position));
         std::iter::from_fn(move || runtime.block_on(changes.next()))
     }

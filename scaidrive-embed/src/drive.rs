@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scaidrive_core::config::Config;
 use scaidrive_core::jobs::Worker;
-use scaidrive_core::model::{Caller, Result, ShareType, User, UserId};
+use scaidrive_core::model::{Caller, Result, Share as Facts, ShareType, User, UserId};
 use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{foreign, paths};
@@ -14,9 +14,12 @@ use tokio::task::AbortHandle;
 
 use crate::share::Share;
 
+/// Shares read at once.
+const SHARES: u32 = 1000;
+
 /// A drive of the host program, acting as one of its users; cheap to clone.
 ///
-/// While one is open, its jobs run in the background on the runtime that opened it.
+/// While there is a handle on it or on one of its shares, its jobs run in the background on the runtime that opened it.
 #[derive(Clone, Debug)]
 pub struct ScaiDrive {
     drive: Drive,
@@ -26,7 +29,7 @@ pub struct ScaiDrive {
 
 /// The background tasks; they end with the last handle.
 #[derive(Debug)]
-struct Background(Vec<AbortHandle>);
+pub(crate) struct Background(Vec<AbortHandle>);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -97,6 +100,10 @@ impl ScaiDrive {
         tenants::create_user(&self.drive, &self.caller, new).await
     }
 
+    fn handle(&self, facts: Facts) -> Share {
+        Share::new(self.drive.clone(), self.caller.clone(), Arc::clone(&self.background), facts)
+    }
+
     /// Creates a share that the acting user owns. Names need not be unique, but only unique ones can be looked up.
     ///
     /// # Errors
@@ -110,7 +117,7 @@ impl ScaiDrive {
             quota_bytes: None,
         };
         let share = shares::create(&self.drive, &self.caller, new).await?;
-        Ok(Share::new(self.drive.clone(), self.caller.clone(), share))
+        Ok(self.handle(share))
     }
 
     /// Returns a share by its name or id.
@@ -120,7 +127,7 @@ impl ScaiDrive {
     /// [`Error::Invalid`](crate::Error::Invalid) if it sees several.
     pub async fn share(&self, name: &str) -> Result<Share> {
         let share = paths::share_named(&self.drive, &self.caller, name).await?;
-        Ok(Share::new(self.drive.clone(), self.caller.clone(), share))
+        Ok(self.handle(share))
     }
 
     /// Returns the shares that the acting user sees.
@@ -128,9 +135,16 @@ impl ScaiDrive {
     /// # Errors
     /// What the database fails with.
     pub async fn shares(&self) -> Result<Vec<Share>> {
-        let found = shares::list(&self.drive, &self.caller, false, false, 10_000, 0).await?;
-        let share = |share| Share::new(self.drive.clone(), self.caller.clone(), share);
-        Ok(found.shares.into_iter().map(share).collect())
+        let mut all: Vec<Share> = Vec::new();
+        loop {
+            let offset = all.len() as u32;
+            let page = shares::list(&self.drive, &self.caller, false, false, SHARES, offset).await?.shares;
+            let is_last = page.len() < SHARES as usize;
+            all.extend(page.into_iter().map(|facts| self.handle(facts)));
+            if is_last {
+                return Ok(all);
+            }
+        }
     }
 
     /// Finishes what is under way and closes the database; other handles on the drive fail from then on.

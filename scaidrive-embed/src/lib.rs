@@ -24,15 +24,17 @@
 
 pub mod blocking;
 mod drive;
+mod item;
 mod share;
 mod watch;
 
 pub use drive::ScaiDrive;
+pub use item::{FileReader, Item};
 pub use scaidrive_core::config::Config;
 pub use scaidrive_core::model::{
-    ChangeKind, Error, FileInfo, FolderInfo, LoggedChange, NodeId, Result, ShareType, Timestamp, User,
-    UserId, Version,
+    ChangeKind, Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, ShareType, Timestamp, User, UserId,
+    Version,
 };
 pub use scaidrive_core::services::folders::{Child, Walked};
 pub use scaidrive_core::services::trash::TrashItem;
-pub use share::{FileReader, Item, Share};
+pub use share::Share;

@@ -1,28 +1,26 @@
 //! A share: files and folders by path.
 
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::Stream;
 use scaidrive_core::Drive;
 use scaidrive_core::model::{
-    ByteRange, Caller, Error, FileId, FileInfo, FileName, FolderInfo, LoggedChange, NodeId, ParentId, Result,
+    ByteRange, Caller, Error, FeedRow, FileId, FileInfo, FileName, FolderInfo, NodeId, ParentId, Result,
     Share as Facts, SharePath, Version,
 };
 use scaidrive_core::services::access::{Located, Right};
-use scaidrive_core::services::content::{self, Readable};
 use scaidrive_core::services::files::{self, IfMatch, NewFile};
 use scaidrive_core::services::folders::{self, Child, Listing, Walked};
 use scaidrive_core::services::ingest::StoredContent;
 use scaidrive_core::services::moves::{self, Target};
 use scaidrive_core::services::trash::{self, RestoredItem, TrashItem};
-use scaidrive_core::services::{bulk, copies, feed, paths, versions};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio_util::io::StreamReader;
+use scaidrive_core::services::{bulk, content, copies, feed, paths, versions};
+use tokio::io::AsyncRead;
 
+use crate::drive::Background;
+use crate::item::{FileReader, Item};
 use crate::watch;
 
 /// How often a write is tried again when somebody else creates or removes the same file meanwhile.
@@ -41,75 +39,13 @@ pub struct Share {
     drive: Drive,
     caller: Caller,
     facts: Facts,
-}
-
-/// A file or folder.
-#[derive(Clone, Debug)]
-pub enum Item {
-    /// A file.
-    File(FileInfo),
-    /// A folder.
-    Folder(FolderInfo),
-}
-
-impl Item {
-    fn of(found: &Located) -> Result<Self> {
-        let file = found.file_info().map(Self::File);
-        file.or_else(|| found.folder_info().map(Self::Folder)).ok_or(Error::NotFound)
-    }
-
-    /// Returns its path in the share.
-    pub fn path(&self) -> &str {
-        match self {
-            Self::File(file) => &file.path,
-            Self::Folder(folder) => &folder.path,
-        }
-    }
-}
-
-type Bytestream = BoxStream<'static, std::io::Result<Bytes>>;
-
-/// A file's content on its way out: verified chunk by chunk, a few read ahead.
-pub struct FileReader {
-    readable: Readable,
-    bytes: StreamReader<Bytestream, Bytes>,
-}
-
-impl FileReader {
-    fn new(drive: &Drive, readable: Readable, range: Option<ByteRange>) -> Self {
-        let bytes = content::stream(drive, &readable, range).map_err(std::io::Error::other).boxed();
-        Self { bytes: StreamReader::new(bytes), readable }
-    }
-
-    /// Returns the size of the whole content in bytes.
-    pub fn size(&self) -> u64 {
-        self.readable.size
-    }
-
-    /// Returns the SHA-256 of the whole content, in hex.
-    pub fn checksum(&self) -> String {
-        self.readable.checksum.to_string()
-    }
-
-    /// Returns the number of the version that is read.
-    pub fn version(&self) -> u32 {
-        self.readable.version
-    }
-}
-
-impl AsyncRead for FileReader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_read(context, buffer)
-    }
+    /// Kept running for as long as there is a handle on anything of the drive.
+    _background: Arc<Background>,
 }
 
 impl Share {
-    pub(crate) fn new(drive: Drive, caller: Caller, facts: Facts) -> Self {
-        Self { drive, caller, facts }
+    pub(crate) fn new(drive: Drive, caller: Caller, background: Arc<Background>, facts: Facts) -> Self {
+        Self { drive, caller, facts, _background: background }
     }
 
     /// Returns the share's name.
@@ -160,6 +96,7 @@ impl Share {
         reader: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<FileInfo> {
         let path = SharePath::parse(path)?;
+        self.check_writable(&path).await?;
         let content = files::store(&self.drive, &self.caller, reader).await?;
         for _ in 1..ATTEMPTS {
             match self.put(&path, content.clone()).await {
@@ -168,6 +105,22 @@ impl Share {
             }
         }
         self.put(&path, content).await
+    }
+
+    /// Fails before the bytes are taken where it is sure that they cannot be kept.
+    async fn check_writable(&self, path: &SharePath) -> Result<()> {
+        let (_, name) = path.split_last().ok_or_else(|| Error::invalid("path", "must name a file", "/"))?;
+        match paths::node(&self.drive, &self.caller, self.facts.id, path, Right::Write).await {
+            Ok(found) if found.node().id.as_file().is_none() => {
+                Err(Error::NameConflict { name: name.to_string() })
+            }
+            Ok(_) => Ok(()),
+            Err(Error::NotFound) => {
+                let root = SharePath::default();
+                paths::place(&self.drive, &self.caller, self.facts.id, &root, Right::Read).await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn put(&self, path: &SharePath, content: StoredContent) -> Result<FileInfo> {
@@ -410,17 +363,15 @@ impl Share {
     ///
     /// # Errors
     /// What the database fails with.
-    pub async fn watch(&self) -> Result<impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<>> {
+    pub async fn watch(&self) -> Result<impl Stream<Item = Result<FeedRow>> + Send + Unpin + use<>> {
         Ok(self.watch_from(self.position().await?))
     }
 
     /// Returns the share's changes after a position: each once, in the order of their commits, none left out.
     ///
-    /// The stream does not end by itself; it fails once the share is out of sight.
-    pub fn watch_from(
-        &self,
-        position: i64,
-    ) -> impl Stream<Item = Result<LoggedChange>> + Send + Unpin + use<> {
+    /// The stream does not end by itself. After an error it does: the share is out of sight, or the database did not
+    /// answer; a new one from the last position seen goes on where it stopped.
+    pub fn watch_from(&self, position: i64) -> impl Stream<Item = Result<FeedRow>> + Send + Unpin + use<> {
         watch::changes(self.drive.clone(), self.caller.clone(), self.facts.id, position)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use scaidrive_core::Drive;
-use scaidrive_core::model::{Caller, LoggedChange, Result, ShareId};
+use scaidrive_core::model::{Caller, FeedRow, Result, ShareId};
 use scaidrive_core::ports::Nudge;
 use scaidrive_core::services::feed;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -22,7 +22,7 @@ pub(crate) fn changes(
     caller: Caller,
     share: ShareId,
     position: i64,
-) -> impl Stream<Item = Result<LoggedChange>> + Send + Unpin {
+) -> impl Stream<Item = Result<FeedRow>> + Send + Unpin {
     // Subscribed before the first look: what commits in between is nudged.
     let nudges = drive.pubsub.subscribe();
     let watch = Watch { drive, caller, share, position, nudges, ready: VecDeque::new() };
@@ -35,11 +35,11 @@ struct Watch {
     share: ShareId,
     position: i64,
     nudges: broadcast::Receiver<Nudge>,
-    ready: VecDeque<LoggedChange>,
+    ready: VecDeque<FeedRow>,
 }
 
 impl Watch {
-    async fn next(&mut self) -> Result<LoggedChange> {
+    async fn next(&mut self) -> Result<FeedRow> {
         loop {
             if let Some(change) = self.ready.pop_front() {
                 return Ok(change);

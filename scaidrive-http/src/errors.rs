@@ -180,11 +180,10 @@ fn seconds(wait: Duration) -> u64 {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::BadStream { .. } => StatusCode::BAD_REQUEST,
+        Error::BadStream { .. } | Error::GrantRefused { unauthorized: false, .. } => StatusCode::BAD_REQUEST,
         Error::Unauthenticated { .. } | Error::GrantRefused { unauthorized: true, .. } => {
             StatusCode::UNAUTHORIZED
         }
-        Error::GrantRefused { unauthorized: false, .. } => StatusCode::BAD_REQUEST,
         Error::Upstream { timed_out: true, .. } => StatusCode::GATEWAY_TIMEOUT,
         Error::Upstream { timed_out: false, .. } => StatusCode::BAD_GATEWAY,
         Error::PermissionDenied { .. }

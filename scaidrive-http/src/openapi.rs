@@ -73,13 +73,20 @@ fn parameter(name: &str, place: &str) -> Value {
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
-        "include_trashed" | "include_deleted" | "permanent" => (name, json!({ "type": "boolean" })),
+        "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
+            (name, json!({ "type": "boolean" }))
+        }
         "scope" => (name, json!({ "enum": ["tenant"] })),
         "sort" => (name, json!({ "enum": ["name", "modified_at", "size"] })),
+        "resource_type" | "type" => (name, json!({ "enum": ["file", "folder", "share"] })),
+        "principal_type" => (name, json!({ "enum": ["user", "group"] })),
+        "permission" => (name, json!({ "$ref": "#/components/schemas/Right" })),
+        "status" => (name, json!({ "$ref": "#/components/schemas/UserStatus" })),
         "format" => (name, json!({ "enum": ["zip", "tar"] })),
         _ => (name, json!({ "type": "string" })),
     };
-    let required = place == "path" || matches!(name, "share_id" | "resource_id");
+    let required =
+        place == "path" || matches!(name, "share_id" | "resource_id" | "resource_type" | "permission");
     json!({ "name": name, "in": place, "required": required, "schema": schema })
 }
 

@@ -42,7 +42,7 @@ fn row(share: &Found) -> [String; 6] {
         share.id.to_string(),
         share.name.clone(),
         share.share_type.to_string(),
-        share.owner_id.to_string(),
+        share.owner.id().to_owned(),
         size(share.used_bytes),
         share.quota_bytes.map(size).unwrap_or_default(),
     ]

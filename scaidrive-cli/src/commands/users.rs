@@ -1,7 +1,9 @@
 //! `scaidrive user`.
 
 use scaidrive_core::model::{AdminRole, Error, User as Found, UserId};
+use scaidrive_core::ports::metadata::UserSearch;
 use scaidrive_core::services::tenants::{self, NewUser};
+use scaidrive_core::services::users;
 use serde_json::json;
 
 use crate::args::{Args, User};
@@ -22,16 +24,19 @@ pub(crate) async fn run(session: &Session, args: &Args, command: &User) -> Resul
             };
             let id = id.as_deref().map(|id| id.parse::<UserId>().map_err(|_| wrong(id))).transpose()?;
             let admin_role = admin.then_some(AdminRole::TenantAdmin);
-            let new = NewUser { id, email: email.clone(), name: name.clone(), admin_role };
+            let new =
+                NewUser { id, email: email.clone(), name: name.clone(), admin_role, ..NewUser::default() };
             let user = tenants::create_user(&session.drive, &caller, new).await?;
             session.out.print(&user, || user.id.to_string())?;
         }
         User::List => {
             let mut all: Vec<Found> = Vec::new();
             loop {
-                let page = tenants::users(&session.drive, &caller, PAGE, all.len() as u32).await?;
+                let offset = all.len() as u32;
+                let search = UserSearch { limit: PAGE, offset, ..UserSearch::default() };
+                let page = users::list(&session.drive, &caller, &search).await?.users;
                 let is_last = page.len() < PAGE as usize;
-                all.extend(page);
+                all.extend(page.into_iter().map(|found| found.user));
                 if is_last {
                     break;
                 }

@@ -4,6 +4,8 @@
 //! by itself, and any number of workers run it once. Jobs are idempotent.
 
 mod collect;
+mod expire;
+mod mail;
 mod worker;
 
 pub use worker::Worker;
@@ -37,5 +39,5 @@ trait Job: Send + Sync {
 
 /// Every job there is.
 fn all() -> Vec<Box<dyn Job>> {
-    vec![Box::new(collect::Collect)]
+    vec![Box::new(collect::Collect), Box::new(expire::ExpireMember), Box::new(mail::SendMail)]
 }

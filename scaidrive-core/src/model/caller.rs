@@ -1,6 +1,7 @@
 //! Who calls: the context every use-case takes. The tenant is part of it, so no query can forget the wall.
 
-use super::{AdminRole, TenantId, UserId, text_enum};
+use super::acl::{Principal, Trustee};
+use super::{AdminRole, GroupId, TenantId, Timestamp, UserId, text_enum};
 
 text_enum! {
     /// What a token allows its bearer to ask for, whatever the bearer's rights are.
@@ -36,6 +37,15 @@ impl Scope {
     }
 }
 
+/// What a token says about its bearer's groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupClaims {
+    /// The groups it names; those that the tenant does not know count for nothing.
+    pub groups: Vec<GroupId>,
+    /// When it was issued: a removal recorded since wins.
+    pub issued_at: Timestamp,
+}
+
 /// The caller of a use-case: tenant, user, and what the request told about itself.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -45,6 +55,12 @@ pub struct Caller {
     pub user: UserId,
     /// The administrative role in the database; a claim alone never grants it.
     pub admin_role: Option<AdminRole>,
+    /// Every group the user is in, directly or through groups, as of when this was read.
+    pub groups: Vec<GroupId>,
+    /// What the token said of groups; they are weighed anew with every look at the database.
+    pub claims: Option<GroupClaims>,
+    /// Whether nobody stands behind this: work inside a tenant that no user asked for.
+    pub is_system: bool,
     /// What the token allows.
     pub scopes: Vec<Scope>,
     /// Written to the log, the audit and every error.
@@ -59,16 +75,31 @@ pub struct Caller {
 
 impl Caller {
     /// Returns a caller with every scope, as the CLI, jobs and host programs are.
-    pub fn local(tenant: TenantId, user: UserId, admin_role: Option<AdminRole>, request_id: String) -> Self {
+    pub fn local(tenant: TenantId, user: UserId, request_id: String) -> Self {
         Self {
             tenant,
             user,
-            admin_role,
+            admin_role: None,
+            groups: Vec::new(),
+            claims: None,
+            is_system: false,
             scopes: vec![Scope::All],
             request_id,
             ip: None,
             user_agent: None,
             service_account: None,
+        }
+    }
+
+    /// Returns the same request in the name of nobody, for what it causes but may not do itself.
+    #[must_use]
+    pub fn as_system(&self, user: UserId) -> Self {
+        Self {
+            user,
+            admin_role: Some(AdminRole::SuperAdmin),
+            is_system: true,
+            groups: Vec::new(),
+            ..self.clone()
         }
     }
 
@@ -80,5 +111,24 @@ impl Caller {
     /// Tells whether the caller's token covers `wanted`.
     pub fn has_scope(&self, wanted: Scope) -> bool {
         self.scopes.iter().any(|held| held.covers(wanted))
+    }
+
+    /// Returns the caller's user and groups.
+    pub fn principals(&self) -> impl Iterator<Item = Principal> {
+        let groups = self.groups.iter().cloned().map(Principal::Group);
+        std::iter::once(Principal::User(self.user.clone())).chain(groups)
+    }
+
+    /// Returns whom an entry may name to be about this caller.
+    pub fn trustees(&self) -> Vec<Trustee> {
+        std::iter::once(Trustee::Everyone).chain(self.principals().map(Trustee::Principal)).collect()
+    }
+
+    /// Tells whether the caller is this principal, or in it.
+    pub fn is(&self, principal: &Principal) -> bool {
+        match principal {
+            Principal::User(id) => *id == self.user,
+            Principal::Group(id) => self.groups.contains(id),
+        }
     }
 }

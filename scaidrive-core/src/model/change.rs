@@ -16,6 +16,10 @@ text_enum! {
         Share = "share",
         /// A user.
         User = "user",
+        /// A group.
+        Group = "group",
+        /// A quota.
+        Quota = "quota",
         /// A tenant.
         Tenant = "tenant",
     }
@@ -104,6 +108,86 @@ pub struct LoggedChange {
     pub version_id: Option<VersionId>,
     /// Full state of the thing.
     pub metadata: Value,
+}
+
+/// A change as one reader of the feed sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum FeedRow {
+    /// All of it.
+    Change(Box<LoggedChange>),
+    /// Only that something is not there for this reader (any more): no name, path or actor.
+    Tombstone(Tombstone),
+}
+
+/// What is left of a change of something that a reader may not see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tombstone {
+    /// The row's id.
+    pub id: ChangeId,
+    /// Its place.
+    pub position: i64,
+    /// The share.
+    pub share_id: ShareId,
+    /// File, folder or share.
+    pub resource_type: ResourceKind,
+    /// The thing's id.
+    pub resource_id: String,
+    /// Always `deleted`.
+    pub change_type: ChangeKind,
+}
+
+impl FeedRow {
+    /// Returns its place in the tenant's order.
+    pub fn position(&self) -> i64 {
+        match self {
+            Self::Change(change) => change.position,
+            Self::Tombstone(tombstone) => tombstone.position,
+        }
+    }
+
+    /// Returns what happened, as this reader sees it.
+    pub fn change_type(&self) -> ChangeKind {
+        match self {
+            Self::Change(change) => change.change_type,
+            Self::Tombstone(tombstone) => tombstone.change_type,
+        }
+    }
+
+    /// Returns the thing's id.
+    pub fn resource_id(&self) -> &str {
+        match self {
+            Self::Change(change) => &change.resource_id,
+            Self::Tombstone(tombstone) => &tombstone.resource_id,
+        }
+    }
+
+    /// Returns where the thing is, if the reader may know.
+    pub fn new_path(&self) -> Option<&str> {
+        match self {
+            Self::Change(change) => change.new_path.as_deref(),
+            Self::Tombstone(_) => None,
+        }
+    }
+}
+
+impl LoggedChange {
+    /// Tells whether this says that somebody may see more or less than before.
+    pub fn is_access_change(&self) -> bool {
+        self.metadata["access_changed"] == true
+    }
+
+    /// Returns what is left for a reader who may not see the thing.
+    pub fn tombstone(self) -> Tombstone {
+        Tombstone {
+            id: self.id,
+            position: self.position,
+            share_id: self.share_id,
+            resource_type: self.resource_type,
+            resource_id: self.resource_id,
+            change_type: ChangeKind::Deleted,
+        }
+    }
 }
 
 text_enum! {

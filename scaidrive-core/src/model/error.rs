@@ -75,7 +75,7 @@ pub enum Error {
         what: String,
     },
     /// The folder would become its own descendant.
-    #[error("A folder cannot be moved or copied into itself or its own subtree")]
+    #[error("Nothing can be put into itself or into what it holds")]
     Cycle,
     /// Somebody else changed the thing in between.
     #[error("The base is stale: {what}")]
@@ -248,13 +248,13 @@ impl Error {
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::RangeNotSatisfiable { .. } => "RANGE_NOT_SATISFIABLE",
             Self::Invalid { .. } => "VALIDATION_FAILED",
-            Self::BadStream { .. } => "BAD_REQUEST",
+            Self::BadStream { .. } | Self::GrantRefused { unauthorized: false, .. } => "BAD_REQUEST",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Self::Unauthenticated { missing: true, .. } => "AUTH_TOKEN_MISSING",
-            Self::Unauthenticated { missing: false, .. } => "AUTH_TOKEN_INVALID",
-            Self::GrantRefused { unauthorized: true, .. } => "AUTH_TOKEN_INVALID",
-            Self::GrantRefused { unauthorized: false, .. } => "BAD_REQUEST",
+            Self::Unauthenticated { missing: false, .. } | Self::GrantRefused { unauthorized: true, .. } => {
+                "AUTH_TOKEN_INVALID"
+            }
             Self::Upstream { timed_out: true, .. } => "UPSTREAM_TIMEOUT",
             Self::Upstream { timed_out: false, .. } => "UPSTREAM_UNREACHABLE",
             Self::Suspended => "AUTHZ_USER_SUSPENDED",

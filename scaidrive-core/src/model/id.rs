@@ -107,6 +107,18 @@ id_type!(
     /// Names an audit event, and with it the mutation that wrote it.
     AuditEventId, "evt");
 id_type!(
+    /// Names a membership in a share.
+    MemberId, "mbr");
+id_type!(
+    /// Names an entry of an access control list.
+    AceId, "ace");
+id_type!(
+    /// Names an invitation to a share.
+    InvitationId, "inv");
+id_type!(
+    /// Names a quota.
+    QuotaId, "qta");
+id_type!(
     /// Names a job.
     JobId, "job");
 
@@ -170,6 +182,13 @@ impl UserId {
     }
 }
 
+impl GroupId {
+    /// Returns a group id of our own making.
+    pub fn new(ulid: Ulid) -> Self {
+        Self(format!("grp_{ulid}"))
+    }
+}
+
 /// Names a file or a folder; the two share one tree and one namespace.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NodeId {
@@ -206,6 +225,63 @@ impl From<FileId> for NodeId {
 impl From<FolderId> for NodeId {
     fn from(id: FolderId) -> Self {
         Self::Folder(id)
+    }
+}
+
+/// Names what can have an access control list: a share's root, a folder or a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceId {
+    /// The root of a share.
+    Share(ShareId),
+    /// A folder or file.
+    Node(NodeId),
+}
+
+impl ResourceId {
+    /// Returns `share`, `folder` or `file`.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Share(_) => "share",
+            Self::Node(NodeId::Folder(_)) => "folder",
+            Self::Node(NodeId::File(_)) => "file",
+        }
+    }
+
+    /// Returns the id of a kind, `share`, `folder` or `file`.
+    pub fn of(kind: &str, id: &str) -> Result<Self, InvalidId> {
+        let found: Self = id.parse()?;
+        if found.kind() == kind { Ok(found) } else { Err(InvalidId) }
+    }
+}
+
+impl ResourceId {
+    /// Returns the file or folder, unless this is a share.
+    pub const fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Node(id) => Some(id),
+            Self::Share(_) => None,
+        }
+    }
+}
+
+impl From<ParentId> for ResourceId {
+    fn from(id: ParentId) -> Self {
+        match id {
+            ParentId::Root(id) => Self::Share(id),
+            ParentId::Folder(id) => Self::Node(NodeId::Folder(id)),
+        }
+    }
+}
+
+impl From<NodeId> for ResourceId {
+    fn from(id: NodeId) -> Self {
+        Self::Node(id)
+    }
+}
+
+impl From<ShareId> for ResourceId {
+    fn from(id: ShareId) -> Self {
+        Self::Share(id)
     }
 }
 
@@ -264,6 +340,7 @@ macro_rules! either_id {
 
 either_id!(NodeId, Folder, File);
 either_id!(ParentId, Root, Folder);
+either_id!(ResourceId, Share, Node);
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,17 @@
 //! Values and pure rules: ids, names, times, hashes, the objects of the product and what may be done
 //! with them. Nothing here is async, does I/O or reads a clock.
 
+pub mod acl;
 mod caller;
 mod change;
 mod chunk;
 mod error;
 mod id;
+mod member;
 mod name;
 mod node;
 mod path;
+mod quota;
 mod range;
 mod share;
 mod text;
@@ -17,21 +20,26 @@ mod token;
 mod usage;
 mod webhook;
 
-pub use caller::{Caller, Scope};
-pub use change::{AuditCategory, AuditEvent, Change, ChangeKind, LoggedChange, ResourceKind, Severity};
+pub use acl::{Principal, Right, Rights, Trustee};
+pub use caller::{Caller, GroupClaims, Scope};
+pub use change::{
+    AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
+};
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, JobId, NodeId, ParentId, PartnerId,
-    ShareId, TenantId, UserId, VersionId,
+    AceId, AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId, MemberId,
+    NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UserId, VersionId,
 };
+pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
+pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};
 pub use range::{ByteRange, RangeError, parse_ranges};
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
-pub use text::UnknownWord;
 pub(crate) use text::text_enum;
+pub use text::{UnknownWord, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};

@@ -1,9 +1,9 @@
 //! Tenants, users and shares: who there is and where their files live.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{PartnerId, ShareId, TenantId, Timestamp, UserId, text_enum};
+use super::{PartnerId, Principal, ShareId, TenantId, Timestamp, UserId, text_enum};
 
 text_enum! {
     /// An administrative role in the database.
@@ -71,6 +71,10 @@ pub struct TenantSettings {
     pub version_retention_days: Option<u32>,
     /// Whether users may make project shares of their own.
     pub users_create_project_shares: bool,
+    /// Whether content is indexed by meaning.
+    pub vectorization_enabled: bool,
+    /// Whether users must sign in with a second factor.
+    pub require_mfa: bool,
     /// Everything else.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -84,6 +88,8 @@ impl Default for TenantSettings {
             trash_retention_days: 30,
             version_retention_days: None,
             users_create_project_shares: true,
+            vectorization_enabled: false,
+            require_mfa: false,
             other: Map::new(),
         }
     }
@@ -98,6 +104,8 @@ pub struct Tenant {
     pub partner_id: PartnerId,
     /// Its name.
     pub name: String,
+    /// What to call it.
+    pub display_name: Option<String>,
     /// Whether its users may act.
     pub status: UserStatus,
     /// When it was made.
@@ -117,12 +125,42 @@ pub struct User {
     pub email: Option<String>,
     /// Name, if known.
     pub name: Option<String>,
+    /// What to call the user.
+    pub display_name: Option<String>,
+    /// Where a picture lies.
+    pub avatar_url: Option<String>,
     /// Whether the user may act.
     pub status: UserStatus,
     /// Administrative role, if any.
     pub admin_role: Option<AdminRole>,
+    /// Who made it: `local`, the first sign-in (`jit`), or the identity provider (`scaikey`).
+    pub provisioning_source: String,
+    /// When the identity provider told of it last.
+    pub scaikey_synced_at: Option<Timestamp>,
+    /// When it signed in last, to the minute.
+    pub last_login_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// Returns an active user of our own making, of whom nothing is known but its id.
+    pub fn new(tenant_id: TenantId, id: UserId, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            tenant_id,
+            email: None,
+            name: None,
+            display_name: None,
+            avatar_url: None,
+            status: UserStatus::Active,
+            admin_role: None,
+            provisioning_source: "local".to_owned(),
+            scaikey_synced_at: None,
+            last_login_at: None,
+            created_at,
+        }
+    }
 }
 
 /// A share as the core keeps it and the wire shows it (permissions.md).
@@ -138,12 +176,16 @@ pub struct Share {
     pub description: Option<String>,
     /// What it is for.
     pub share_type: ShareType,
-    /// Who owns it.
-    pub owner_id: UserId,
+    /// Who owns it: a user, or a group with all who are in it.
+    #[serde(rename = "owner_id", serialize_with = "id_alone")]
+    pub owner: Principal,
     /// Whether everybody in the tenant is a reader.
     pub is_public: bool,
     /// Whether it is in the trash.
     pub is_deleted: bool,
+    /// Whether anything below its root ever had entries of its own, or stopped inheriting.
+    #[serde(skip)]
+    pub has_acl: bool,
     /// Hard limit of its logical bytes.
     pub quota_bytes: Option<u64>,
     /// Logical bytes: current, old versions and trash.
@@ -154,4 +196,8 @@ pub struct Share {
     pub created_at: Timestamp,
     /// When it was changed.
     pub modified_at: Timestamp,
+}
+
+fn id_alone<S: Serializer>(principal: &Principal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(principal.id())
 }

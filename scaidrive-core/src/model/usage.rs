@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use super::{ShareId, UserId};
+use super::{InvalidId, ShareId, UserId};
 
 /// Whom bytes and counts are charged to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,19 @@ impl fmt::Display for UsageTarget {
             Self::Share(id) => write!(f, "share:{id}"),
             Self::Tenant => f.write_str("tenant"),
             Self::User(id) => write!(f, "user:{id}"),
+        }
+    }
+}
+
+impl std::str::FromStr for UsageTarget {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match text.split_once(':') {
+            None if text == "tenant" => Ok(Self::Tenant),
+            Some(("share", id)) => id.parse().map(Self::Share),
+            Some(("user", id)) => id.parse().map(Self::User),
+            _ => Err(InvalidId),
         }
     }
 }

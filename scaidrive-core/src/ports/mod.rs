@@ -4,10 +4,12 @@
 
 mod blobs;
 mod identity;
+mod mailer;
 pub mod metadata;
 mod system;
 
 pub use blobs::{BlobMeta, BlobStore, Key};
 pub use identity::{Claims, Grant, Identity, SignIn};
+pub use mailer::{Mail, Mailer};
 pub use metadata::{MetadataStore, Outcome, Reads, WriteUnit, Writes};
 pub use system::{Clock, Dispatch, Ids, Nudge, PubSub};

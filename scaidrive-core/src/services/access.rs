@@ -1,50 +1,157 @@
 //! Who may do what: the only place that turns a decision into 404, 403 or 410.
 //!
-//! Permissions are the plain share roles for now: the owner and tenant admins may do everything, everybody in
-//! the tenant may read a public share. Every service asks here, so the full evaluation goes in here too.
+//! The decision itself is `model::acl`'s. Here the rows that match a caller become levels, once for a resource and
+//! all above it, and once for a set of them; nothing is asked one query an item.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use crate::model::acl::{self, Inherited, Level, Standing};
 use crate::model::{
-    Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Result, Share, ShareId,
-    SharePath, ShareRole, Timestamp, text_enum,
+    Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Principal, ResourceId,
+    Result, Rights, Share, ShareId, SharePath, ShareRole, Timestamp, Trustee,
 };
 use crate::ports::Reads;
+use crate::ports::metadata::{SeenEntry, SeenShare};
 
-text_enum! {
-    /// What somebody may do to a resource.
-    pub enum Right {
-        /// See it and its content.
-        Read = "READ",
-        /// Change content, name, metadata.
-        Write = "WRITE",
-        /// Put it in the trash, or remove it.
-        Delete = "DELETE",
-        /// Put something inside.
-        Create = "CREATE",
-        /// Change who may do what.
-        ManagePermissions = "MANAGE_PERMISSIONS",
+pub use crate::model::Right;
+
+/// What a caller is in a share, and what the share's root says to it.
+#[derive(Clone, Debug)]
+pub struct Standpoint {
+    standing: Standing,
+    /// Principals of the caller whose membership has run out: their entries in this share count for nothing.
+    expired: Arc<[Principal]>,
+    root: Rights,
+    below_root: Inherited,
+}
+
+impl Standpoint {
+    /// Returns where a caller stands in a share.
+    pub fn of(caller: &Caller, seen: &SeenShare) -> Self {
+        let expired = seen.members.iter().filter(|member| member.is_expired);
+        let mut standpoint = Self {
+            standing: Standing { is_tenant_admin: caller.is_admin(), role: role(caller, seen) },
+            expired: expired.map(|member| member.principal.clone()).collect(),
+            root: Rights::NONE,
+            below_root: Inherited::default(),
+        };
+        let root = standpoint.level(&seen.entries, true);
+        standpoint.root = acl::decide(standpoint.standing, Inherited::default(), &root);
+        standpoint.below_root = Inherited::default().through(&root);
+        standpoint
+    }
+
+    /// Returns what the caller is in the share: its highest role that has not run out.
+    pub const fn role(&self) -> Option<ShareRole> {
+        self.standing.role
+    }
+
+    /// Returns the caller's rights on the share itself.
+    pub const fn rights(&self) -> Rights {
+        self.root
+    }
+
+    /// Returns what the caller is in the share, for the evaluation.
+    pub(super) const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Returns those of the caller's entries that count.
+    pub(super) fn counting<'e>(&self, entries: &'e [SeenEntry]) -> impl Iterator<Item = &'e SeenEntry> {
+        let expired = Arc::clone(&self.expired);
+        entries.iter().filter(move |entry| match &entry.trustee {
+            Trustee::Everyone => true,
+            Trustee::Principal(principal) => !expired.contains(principal),
+        })
+    }
+
+    /// Returns a resource as the caller sees it.
+    pub(super) fn level(&self, entries: &[SeenEntry], inherits_from_parent: bool) -> Level {
+        Level { entries: self.counting(entries).map(|entry| entry.ace).collect(), inherits_from_parent }
+    }
+
+    fn decide(&self, above: Inherited, level: &Level) -> Rights {
+        acl::decide(self.standing, above, level)
     }
 }
 
-/// A node with what it takes to judge and show it: its ancestors and its share.
+fn role(caller: &Caller, seen: &SeenShare) -> Option<ShareRole> {
+    if caller.is(&seen.share.owner) {
+        return Some(ShareRole::Owner);
+    }
+    let member = seen.members.iter().filter(|member| !member.is_expired).map(|member| member.role).max();
+    member.max(seen.share.is_public.then_some(ShareRole::Reader))
+}
+
+/// A node with what it takes to judge and show it: its ancestors, its share, and what the caller may do to it.
 #[derive(Clone, Debug)]
 pub struct Located {
     /// The node first, then its ancestors up to the share's root.
     chain: Vec<Node>,
     /// The share that holds it.
     pub share: Share,
+    /// What the caller may do to it.
+    pub rights: Rights,
+    /// How many of the chain, the node first, the caller may read without a gap; one more where that is all, and
+    /// the share's root too.
+    readable: usize,
+    standpoint: Standpoint,
+    /// What the node passes on, as the caller sees it.
+    below: Inherited,
 }
 
 impl Located {
+    /// Judges a chain from the share's root down.
+    fn judged(standpoint: Standpoint, share: Share, nodes: Vec<(Node, Vec<SeenEntry>)>) -> Self {
+        let reaches_root = nodes.last().is_some_and(|(top, _)| top.parent == ParentId::Root(share.id));
+        let mut below = if reaches_root { standpoint.below_root } else { Inherited::severed() };
+        let mut rights = standpoint.root;
+        let mut readable = usize::from(reaches_root && rights.has(Right::Read));
+        for (node, entries) in nodes.iter().rev() {
+            let level = standpoint.level(entries, node.inherit_acl);
+            rights = standpoint.decide(below, &level);
+            readable = if rights.has(Right::Read) { readable + 1 } else { 0 };
+            below = below.through(&level);
+        }
+        let chain = nodes.into_iter().map(|(node, _)| node).collect();
+        Self { chain, share, rights, readable, standpoint, below }
+    }
+
     /// Returns the node.
     pub fn node(&self) -> &Node {
         &self.chain[0]
     }
 
-    /// Returns the share-relative path.
+    /// Returns the share-relative path, for logs that only administrators and readers of all of it see.
     pub fn path(&self) -> String {
         self.chain.iter().rev().map(|node| format!("/{}", node.name)).collect()
+    }
+
+    /// Returns the path as the caller may see it: cut where a folder above is not for the caller to know.
+    pub fn shown_path(&self) -> String {
+        if self.is_listed() {
+            return self.path();
+        }
+        let shown = self.readable.clamp(1, self.chain.len());
+        let names: Vec<&str> = self.chain[..shown].iter().rev().map(|node| node.name.as_str()).collect();
+        format!("…/{}", names.join("/"))
+    }
+
+    /// Returns what lies above it, nearest first.
+    pub fn ancestors(&self) -> &[Node] {
+        &self.chain[1..]
+    }
+
+    /// Tells whether the walk up ended at the share: a trashed item's parent may be purged.
+    pub fn reaches_root(&self) -> bool {
+        self.chain.last().is_some_and(|top| top.parent == ParentId::Root(self.share.id))
+    }
+
+    /// Tells whether listings show it: it and everything above it can be read.
+    pub fn is_listed(&self) -> bool {
+        self.readable == self.chain.len() + 1
     }
 
     /// Returns the number of names in the path.
@@ -57,11 +164,6 @@ impl Located {
         self.chain.iter().filter_map(|node| node.trashed_at).max()
     }
 
-    /// Tells whether the walk up ended at the share: a trashed item's parent may be purged.
-    pub fn reaches_root(&self) -> bool {
-        self.chain.last().is_some_and(|top| top.parent == ParentId::Root(self.share.id))
-    }
-
     /// Tells whether a node is on the way from the root to this one, itself included.
     pub fn is_within(&self, id: NodeId) -> bool {
         self.chain.iter().any(|node| node.id == id)
@@ -69,12 +171,12 @@ impl Located {
 
     /// Returns the file as the wire shows it.
     pub fn file_info(&self) -> Option<FileInfo> {
-        file_info(self.node(), self.path(), self.trashed_at())
+        file_info(self.node(), self.shown_path(), self.trashed_at())
     }
 
     /// Returns the folder as the wire shows it.
     pub fn folder_info(&self) -> Option<FolderInfo> {
-        folder_info(self.node(), self.path(), self.trashed_at())
+        folder_info(self.node(), self.shown_path(), self.trashed_at())
     }
 
     /// Returns the same place with its node replaced by what it is after a change.
@@ -144,9 +246,18 @@ pub struct Place {
     pub share: Share,
     /// The folder; nothing for the root.
     folder: Option<Located>,
+    standpoint: Standpoint,
 }
 
 impl Place {
+    fn root(share: Share, standpoint: Standpoint) -> Self {
+        Self { share, folder: None, standpoint }
+    }
+
+    fn folder(folder: Located) -> Self {
+        Self { share: folder.share.clone(), standpoint: folder.standpoint.clone(), folder: Some(folder) }
+    }
+
     /// Returns what its children name as parent.
     pub fn id(&self) -> ParentId {
         let folder = self.folder.as_ref().and_then(|folder| folder.node().id.as_folder());
@@ -158,9 +269,14 @@ impl Place {
         format!("{}/{name}", self.folder.as_ref().map(Located::path).unwrap_or_default())
     }
 
-    /// Returns the place's own path.
-    pub fn path(&self) -> String {
-        self.folder.as_ref().map_or_else(|| "/".to_owned(), Located::path)
+    /// Returns the path of a child of that name as the caller may see it.
+    pub fn shown_path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder.as_ref().map(Located::shown_path).unwrap_or_default())
+    }
+
+    /// Returns the place's own path as the caller may see it.
+    pub fn shown_path(&self) -> String {
+        self.folder.as_ref().map_or_else(|| "/".to_owned(), Located::shown_path)
     }
 
     /// Fails if a child of that name would lie too deep or have too long a path.
@@ -174,76 +290,194 @@ impl Place {
     #[must_use]
     pub fn with_child(&self, folder: &Node) -> Self {
         let above = self.folder.as_ref().map(|above| above.chain.as_slice()).unwrap_or_default();
-        let chain = std::iter::once(folder).chain(above).cloned().collect();
-        Self { share: self.share.clone(), folder: Some(Located { chain, share: self.share.clone() }) }
+        let chain: Vec<Node> = std::iter::once(folder).chain(above).cloned().collect();
+        let below = self.below();
+        let rights = self.standpoint.decide(below, &Level::default());
+        let readable =
+            self.folder.as_ref().map_or(usize::from(self.standpoint.root.has(Right::Read)), |f| f.readable);
+        Self::folder(Located {
+            chain,
+            share: self.share.clone(),
+            rights,
+            readable: if rights.has(Right::Read) { readable + 1 } else { 0 },
+            standpoint: self.standpoint.clone(),
+            below,
+        })
     }
 
     /// Tells whether the place is this folder or lies below it.
     pub fn is_within(&self, id: NodeId) -> bool {
         self.folder.as_ref().is_some_and(|folder| folder.is_within(id))
     }
-}
 
-fn resource(id: NodeId) -> String {
-    match id {
-        NodeId::File(id) => format!("file/{id}"),
-        NodeId::Folder(id) => format!("folder/{id}"),
+    fn below(&self) -> Inherited {
+        self.folder.as_ref().map_or(self.standpoint.below_root, |folder| folder.below)
+    }
+
+    /// Returns the eyes that look at what the place holds.
+    pub fn eyes(&self) -> Eyes {
+        Eyes {
+            standpoint: self.standpoint.clone(),
+            has_acl: self.share.has_acl,
+            below: HashMap::from([(self.id(), self.below())]),
+        }
     }
 }
 
-/// Returns the caller's role in a share.
-pub fn role(caller: &Caller, share: &Share) -> Option<ShareRole> {
-    if caller.is_admin() {
-        Some(ShareRole::Admin)
-    } else if share.owner_id == caller.user {
-        Some(ShareRole::Owner)
-    } else if share.is_public {
-        Some(ShareRole::Reader)
+/// Judges what lies below a place level by level, with one query a level.
+#[derive(Debug)]
+pub struct Eyes {
+    standpoint: Standpoint,
+    has_acl: bool,
+    below: HashMap<ParentId, Inherited>,
+}
+
+impl Eyes {
+    /// Keeps those of these children, of folders that were kept before, that the caller may read.
+    pub async fn readable(
+        &mut self,
+        rows: &mut dyn Reads,
+        caller: &Caller,
+        nodes: Vec<Node>,
+    ) -> Result<Vec<Node>> {
+        let mut entries = self.entries(rows, caller, &nodes).await?;
+        let mut kept = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let Some(above) = self.below.get(&node.parent).copied() else { continue };
+            let own = entries.remove(&node.id.into()).unwrap_or_default();
+            let level = self.standpoint.level(&own, node.inherit_acl);
+            if !self.standpoint.decide(above, &level).has(Right::Read) {
+                continue;
+            }
+            if let NodeId::Folder(id) = node.id {
+                self.below.insert(ParentId::Folder(id), above.through(&level));
+            }
+            kept.push(node);
+        }
+        Ok(kept)
+    }
+
+    async fn entries(
+        &self,
+        rows: &mut dyn Reads,
+        caller: &Caller,
+        nodes: &[Node],
+    ) -> Result<HashMap<ResourceId, Vec<SeenEntry>>> {
+        if !self.has_acl || self.standpoint.standing.is_tenant_admin {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<ResourceId> = nodes.iter().map(|node| node.id.into()).collect();
+        entries_by_resource(rows, caller, &ids).await
+    }
+
+    /// Counts the children of a place that the caller may read, up to `most` children.
+    pub async fn count(
+        &self,
+        rows: &mut dyn Reads,
+        caller: &Caller,
+        parent: ParentId,
+        include_trashed: bool,
+        most: u64,
+    ) -> Result<u64> {
+        let above = self.below.get(&parent).copied().unwrap_or_default();
+        if !self.has_acl || self.standpoint.standing.is_tenant_admin {
+            let readable = self.standpoint.decide(above, &Level::default()).has(Right::Read);
+            return if readable {
+                rows.count_children(caller.tenant, parent, include_trashed, most).await
+            } else {
+                Ok(0)
+            };
+        }
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let mut children: BTreeMap<NodeId, (bool, Vec<SeenEntry>)> = BTreeMap::new();
+        for (id, inherits, entry) in rows.fenced_children(caller, parent, include_trashed, most).await? {
+            children.entry(id).or_insert((inherits, Vec::new())).1.extend(entry);
+        }
+        let reads = |(inherits, entries): &&(bool, Vec<SeenEntry>)| {
+            self.standpoint.decide(above, &self.standpoint.level(entries, *inherits)).has(Right::Read)
+        };
+        Ok(children.values().filter(reads).count() as u64)
+    }
+}
+
+async fn entries_by_resource(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[ResourceId],
+) -> Result<HashMap<ResourceId, Vec<SeenEntry>>> {
+    let mut found: HashMap<ResourceId, Vec<SeenEntry>> = HashMap::new();
+    for (id, entry) in rows.seen_entries(caller, ids).await? {
+        found.entry(id).or_default().push(entry);
+    }
+    Ok(found)
+}
+
+fn resource(id: impl Into<ResourceId>) -> String {
+    let id = id.into();
+    format!("{}/{id}", id.kind())
+}
+
+/// A caller without READ gets 404; one with READ but without the right gets 403. Who may change permissions needs
+/// no READ for that.
+fn judge(rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
+    if rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions) {
+        Ok(())
+    } else if rights.has(Right::Read) {
+        Err(Error::PermissionDenied { right: right.as_str(), resource: resource(id) })
     } else {
-        None
-    }
-}
-
-fn allows(role: ShareRole, right: Right) -> bool {
-    match right {
-        Right::Read => true,
-        Right::Write | Right::Delete | Right::Create => role >= ShareRole::Contributor,
-        Right::ManagePermissions => role >= ShareRole::Admin,
-    }
-}
-
-/// A caller without READ gets 404; one with READ but without the right gets 403.
-fn judge(caller: &Caller, share: &Share, right: Right, what: impl FnOnce() -> String) -> Result<()> {
-    match role(caller, share) {
-        None => Err(Error::NotFound),
-        Some(role) if allows(role, right) => Ok(()),
-        Some(_) => Err(Error::PermissionDenied { right: right.as_str(), resource: what() }),
+        Err(Error::NotFound)
     }
 }
 
 /// Returns a share on which the caller has `right`; one in the trash is gone.
 pub async fn share(rows: &mut dyn Reads, caller: &Caller, id: ShareId, right: Right) -> Result<Share> {
-    let share = any_share(rows, caller, id, right).await?;
-    if share.is_deleted { Err(Error::Gone { what: format!("share/{id}") }) } else { Ok(share) }
+    seen_share(rows, caller, id, right).await.map(|(share, _)| share)
+}
+
+/// Returns a share on which the caller has `right`, and where the caller stands in it; one in the trash is gone.
+pub async fn seen_share(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    id: ShareId,
+    right: Right,
+) -> Result<(Share, Standpoint)> {
+    let (share, standpoint) = any_seen_share(rows, caller, id, right).await?;
+    if share.is_deleted { Err(Error::Gone { what: resource(id) }) } else { Ok((share, standpoint)) }
 }
 
 /// Returns a share on which the caller has `right`, in the trash or not.
 pub async fn any_share(rows: &mut dyn Reads, caller: &Caller, id: ShareId, right: Right) -> Result<Share> {
-    let share = rows.share(caller.tenant, id).await?.ok_or(Error::NotFound)?;
-    judge(caller, &share, right, || format!("share/{id}"))?;
-    Ok(share)
+    any_seen_share(rows, caller, id, right).await.map(|(share, _)| share)
+}
+
+async fn any_seen_share(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    id: ShareId,
+    right: Right,
+) -> Result<(Share, Standpoint)> {
+    let seen = rows.seen_share(caller, id).await?.ok_or(Error::NotFound)?;
+    let standpoint = Standpoint::of(caller, &seen);
+    judge(standpoint.root, right, id)?;
+    Ok((seen.share, standpoint))
+}
+
+/// Returns a node with the caller's rights on it, whatever they are, in the trash or not; nothing says yet that the
+/// caller may know of it.
+pub(super) async fn unjudged(rows: &mut dyn Reads, caller: &Caller, id: NodeId) -> Result<Located> {
+    let seen = rows.seen_chain(caller, id).await?.ok_or(Error::NotFound)?;
+    let standpoint = Standpoint::of(caller, &seen.share);
+    Ok(Located::judged(standpoint, seen.share.share, seen.nodes))
 }
 
 /// Returns a node on which the caller has `right`, in the trash or not; its share must not be.
 pub async fn any_node(rows: &mut dyn Reads, caller: &Caller, id: NodeId, right: Right) -> Result<Located> {
-    let chain = rows.chain(caller.tenant, id).await?;
-    let share = chain.first().ok_or(Error::NotFound)?.share;
-    let share = rows.share(caller.tenant, share).await?.ok_or(Error::NotFound)?;
-    judge(caller, &share, right, || resource(id))?;
-    if share.is_deleted {
+    let found = unjudged(rows, caller, id).await?;
+    judge(found.rights, right, id)?;
+    if found.share.is_deleted {
         return Err(Error::Gone { what: resource(id) });
     }
-    Ok(Located { chain, share })
+    Ok(found)
 }
 
 /// Returns a node on which the caller has `right` and which is not in the trash.
@@ -275,16 +509,45 @@ pub async fn place(
     right: Right,
 ) -> Result<Place> {
     let Some(folder_id) = folder_id else {
-        return Ok(Place { share: share(rows, caller, id, right).await?, folder: None });
+        let (share, standpoint) = seen_share(rows, caller, id, right).await?;
+        return Ok(Place::root(share, standpoint));
     };
     let found = folder(rows, caller, folder_id, right).await?;
-    if found.share.id != id {
-        return Err(Error::NotFound);
-    }
-    Ok(Place { share: found.share.clone(), folder: Some(found) })
+    if found.share.id == id { Ok(Place::folder(found)) } else { Err(Error::NotFound) }
 }
 
-/// Returns many places of one share, or why each cannot be used: with two queries, however many there are.
+/// Returns those of these nodes that are there, each with the caller's rights on it: with two queries and one a
+/// share, however many there are. Nothing says yet that the caller may know of them.
+pub(super) async fn locate_all(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[NodeId],
+) -> Result<Vec<Located>> {
+    let chains = rows.chains(caller.tenant, ids).await?;
+    let mut above: Vec<ResourceId> = chains.iter().flatten().map(|node| node.id.into()).collect();
+    above.sort_unstable();
+    above.dedup();
+    let entries = entries_by_resource(rows, caller, &above).await?;
+    let mut shares: HashMap<ShareId, Option<(Share, Standpoint)>> = HashMap::new();
+    let mut found = Vec::with_capacity(chains.len());
+    for chain in chains {
+        let Some(id) = chain.first().map(|node| node.share) else { continue };
+        if let Entry::Vacant(unknown) = shares.entry(id) {
+            let seen = rows.seen_share(caller, id).await?;
+            unknown.insert(seen.map(|seen| (seen.share.clone(), Standpoint::of(caller, &seen))));
+        }
+        let Some(Some((share, standpoint))) = shares.get(&id) else { continue };
+        let own = |node: Node| {
+            let matching = entries.get(&node.id.into()).cloned().unwrap_or_default();
+            (node, matching)
+        };
+        let nodes = chain.into_iter().map(own).collect();
+        found.push(Located::judged(standpoint.clone(), share.clone(), nodes));
+    }
+    Ok(found)
+}
+
+/// Returns many places of one share, or why each cannot be used: with three queries, however many there are.
 pub async fn places(
     rows: &mut dyn Reads,
     caller: &Caller,
@@ -292,21 +555,26 @@ pub async fn places(
     parents: &[ParentId],
     right: Right,
 ) -> Result<BTreeMap<ParentId, Result<Place>>> {
-    let share = share(rows, caller, id, right).await?;
+    let seen = rows.seen_share(caller, id).await?.ok_or(Error::NotFound)?;
+    let standpoint = Standpoint::of(caller, &seen);
+    if seen.share.is_deleted {
+        return Err(Error::Gone { what: resource(id) });
+    }
     let folders: Vec<NodeId> =
         parents.iter().filter_map(|parent| parent.folder()).map(NodeId::from).collect();
-    let mut chains: BTreeMap<NodeId, Vec<Node>> = BTreeMap::new();
-    for chain in rows.chains(caller.tenant, &folders).await? {
-        chains.extend(chain.first().map(|node| node.id).map(|id| (id, chain)));
-    }
+    let mut located: HashMap<NodeId, Located> =
+        locate_all(rows, caller, &folders).await?.into_iter().map(|found| (found.node().id, found)).collect();
     let mut place = |parent: ParentId| match parent {
-        ParentId::Root(root) if root == id => Ok(Place { share: share.clone(), folder: None }),
+        ParentId::Root(root) if root == id => {
+            judge(standpoint.root, right, id)?;
+            Ok(Place::root(seen.share.clone(), standpoint.clone()))
+        }
         ParentId::Root(_) => Err(Error::NotFound),
         ParentId::Folder(folder) => {
-            let chain =
-                chains.remove(&folder.into()).filter(|chain| chain.iter().all(|node| node.share == id));
-            let located = Located { chain: chain.ok_or(Error::NotFound)?, share: share.clone() };
-            Ok(Place { share: share.clone(), folder: Some(located.live()?) })
+            let found =
+                located.remove(&folder.into()).filter(|found| found.share.id == id).ok_or(Error::NotFound)?;
+            judge(found.rights, right, NodeId::Folder(folder))?;
+            Ok(Place::folder(found.live()?))
         }
     };
     Ok(parents.iter().map(|parent| (*parent, place(*parent))).collect())
@@ -321,9 +589,35 @@ pub async fn parent_place(
 ) -> Result<Place> {
     match parent {
         ParentId::Root(id) => place(rows, caller, id, None, right).await,
-        ParentId::Folder(id) => {
-            let found = folder(rows, caller, id, right).await?;
-            Ok(Place { share: found.share.clone(), folder: Some(found) })
-        }
+        ParentId::Folder(id) => folder(rows, caller, id, right).await.map(Place::folder),
     }
+}
+
+/// Fails with `PermissionDenied` unless the caller has `right` on everything below a folder, without naming what it
+/// lacks it on: that may be invisible.
+///
+/// Most of what lies below only inherits, so it is judged by the folders it inherits from.
+pub(super) async fn check_below(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    top: &Located,
+    right: Right,
+) -> Result<()> {
+    let NodeId::Folder(id) = top.node().id else { return Ok(()) };
+    if !top.share.has_acl || caller.is_admin() {
+        return Ok(());
+    }
+    let denied =
+        || Error::PermissionDenied { right: right.as_str(), resource: format!("what folder/{id} holds") };
+    let fenced = rows.fenced_below(caller, id.into()).await?;
+    let judged = locate_all(rows, caller, &fenced).await?;
+    if judged.iter().any(|found| !found.rights.has(right)) {
+        return Err(denied());
+    }
+    let passes_less = |found: &&Located| !found.standpoint.decide(found.below, &Level::default()).has(right);
+    let suspects = judged.iter().chain([top]).filter(passes_less);
+    let suspects: Vec<ParentId> =
+        suspects.filter_map(|found| found.node().id.as_folder()).map(ParentId::Folder).collect();
+    let plain = rows.children_of(caller.tenant, &suspects).await?;
+    if plain.iter().all(|child| fenced.contains(&child.id)) { Ok(()) } else { Err(denied()) }
 }

@@ -48,7 +48,8 @@ impl Mutation for CopyFile {
         let path = place.path_of(copy.name.as_str());
         tx.change(tree::change(&copy, ChangeKind::Created, path.clone()));
         let from = json!({ "from": source.node().id });
-        tx.audit(tree::audit("file.copy", copy.id, path.clone()).with(from));
+        tx.audit(tree::audit("file.copy", copy.id, path).with(from));
+        let path = place.shown_path_of(copy.name.as_str());
         access::file_info(&copy, path, None).ok_or_else(|| Error::internal("a copied file is no file"))
     }
 }
@@ -86,6 +87,7 @@ fn copy_of(
 pub async fn folder(drive: &Drive, caller: &Caller, id: FolderId, target: Target) -> Result<FolderInfo> {
     let mut rows = drive.read().await?;
     let source = access::folder(&mut *rows, caller, id, Right::Read).await?;
+    access::check_below(&mut *rows, caller, &source, Right::Read).await?;
     let place = access::parent_place(&mut *rows, caller, target.parent, Right::Create).await?;
     drop(rows);
     if place.is_within(id.into()) {

@@ -1,14 +1,23 @@
-//! The change feed: what follows a position, in commit order and without holes.
+//! The change feed: what follows a position, in commit order and without holes, as one reader may see it.
+//!
+//! Leaving out all that a reader may not see now would swallow exactly the rows that take things away. So a row that
+//! makes or changes an unseen thing is left out, and one that moves, renames, deletes or re-protects it is cut down
+//! to a tombstone: what the feed tells is what listing shows.
+
+use std::collections::HashSet;
 
 use crate::Drive;
-use crate::model::{Caller, LoggedChange, Result, ShareId};
+use crate::model::{
+    Caller, ChangeKind, FeedRow, FolderId, LoggedChange, NodeId, ResourceKind, Result, ShareId,
+};
+use crate::ports::Reads;
 use crate::services::access::{self, Right};
 
 /// A page of changes.
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// In order.
-    pub changes: Vec<LoggedChange>,
+    pub changes: Vec<FeedRow>,
     /// Where to go on: also past what the caller may not see.
     pub cursor: i64,
     /// Whether more is there already.
@@ -29,11 +38,48 @@ pub async fn changes(
     limit: u32,
 ) -> Result<Changes> {
     let mut rows = drive.read().await?;
-    access::any_share(&mut *rows, caller, share, Right::Read).await?;
+    let share = access::any_share(&mut *rows, caller, share, Right::Read).await?;
     let mut page = rows.changes(caller.tenant, after, limit + 1).await?;
     let has_more = page.len() > limit as usize;
     page.truncate(limit as usize);
     let cursor = page.last().map_or(after, |last| last.position);
-    page.retain(|change| change.share_id == share);
-    Ok(Changes { changes: page, cursor, has_more })
+    page.retain(|change| change.share_id == share.id);
+    let changes = if caller.is_admin() {
+        page.into_iter().map(|change| FeedRow::Change(Box::new(change))).collect()
+    } else {
+        let seen = seen(&mut *rows, caller, &page).await?;
+        page.into_iter().filter_map(|change| shown(change, &seen, share.has_acl)).collect()
+    };
+    Ok(Changes { changes, cursor, has_more })
+}
+
+/// Returns which of the nodes and folders that these rows name listings show the caller.
+async fn seen(rows: &mut dyn Reads, caller: &Caller, page: &[LoggedChange]) -> Result<HashSet<NodeId>> {
+    let mut ids: Vec<NodeId> = page.iter().filter_map(node).chain(page.iter().filter_map(parent)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let located = access::locate_all(rows, caller, &ids).await?;
+    Ok(located.iter().filter(|found| found.is_listed()).map(|found| found.node().id).collect())
+}
+
+fn node(change: &LoggedChange) -> Option<NodeId> {
+    change.resource_id.parse().ok()
+}
+
+/// Returns the folder that held the thing when the row was written: the row's path tells its name.
+fn parent(change: &LoggedChange) -> Option<NodeId> {
+    change.metadata["parent_id"].as_str()?.parse::<FolderId>().ok().map(NodeId::Folder)
+}
+
+fn shown(mut change: LoggedChange, seen: &HashSet<NodeId>, has_acl: bool) -> Option<FeedRow> {
+    let is_seen = change.resource_type == ResourceKind::Share
+        || (node(&change).is_some_and(|id| seen.contains(&id))
+            && parent(&change).is_none_or(|id| seen.contains(&id)));
+    if is_seen {
+        // Where it was may be a place that is not for this reader to know.
+        change.old_path = change.old_path.filter(|_| !has_acl);
+        return Some(FeedRow::Change(Box::new(change)));
+    }
+    let stays_away = matches!(change.change_type, ChangeKind::Created | ChangeKind::Updated);
+    (!stays_away || change.is_access_change()).then(|| FeedRow::Tombstone(change.tombstone()))
 }

@@ -53,7 +53,7 @@ impl Mutation for CreateFolder {
         let parent = self.parent.map_or(ParentId::Root(self.share), ParentId::Folder);
         let place = tree::place(tx, self.share, parent, Right::Create).await?;
         let node = insert(tx, &place, self.name.clone()).await?;
-        let path = place.path_of(node.name.as_str());
+        let path = place.shown_path_of(node.name.as_str());
         access::folder_info(&node, path, None).ok_or_else(|| Error::internal("a new folder is no folder"))
     }
 }
@@ -204,21 +204,32 @@ pub async fn children(
         after: listing.after.as_deref().map(|text| parse_key(listing.sort, text)).transpose()?,
         limit: limit + 1,
     };
-    let mut nodes = rows.children(caller.tenant, &query).await?;
-    let more = nodes.len() > limit as usize;
+    let mut eyes = place.eyes();
+    let mut nodes = Vec::new();
+    let mut query = query;
+    // Children out of sight leave gaps in what one query brings; the page is filled up with what follows.
+    let more = loop {
+        let found = rows.children(caller.tenant, &query).await?;
+        let is_end = found.len() <= limit as usize;
+        query.after = found.last().map(|last| sort_key(listing.sort, last));
+        nodes.extend(eyes.readable(&mut *rows, caller, found).await?);
+        if is_end || nodes.len() > limit as usize {
+            break nodes.len() > limit as usize;
+        }
+    };
     nodes.truncate(limit as usize);
     let next = nodes.last().filter(|_| more).map(|last| write_key(listing.sort, last));
     let (total, total_is_minimum) = match (&listing.after, more) {
         (Some(_), _) => (None, false),
         (None, false) => (Some(nodes.len() as u64), false),
         (None, true) => {
-            let counted =
-                rows.count_children(caller.tenant, place.id(), listing.include_trashed, COUNTED + 1).await?;
+            let most = COUNTED + 1;
+            let counted = eyes.count(&mut *rows, caller, place.id(), listing.include_trashed, most).await?;
             (Some(counted.min(COUNTED)), counted > COUNTED)
         }
     };
     let items = nodes.into_iter().map(|node| child(node, listing.include_trashed)).collect();
-    Ok(Children { items, path: place.path(), total, total_is_minimum, next })
+    Ok(Children { items, path: place.shown_path(), total, total_is_minimum, next })
 }
 
 fn child(node: Node, with_trash: bool) -> Child {
@@ -249,6 +260,14 @@ fn write_key(sort: ChildSort, node: &Node) -> String {
     }
 }
 
+fn sort_key(sort: ChildSort, node: &Node) -> SortKey {
+    match sort {
+        ChildSort::Name => SortKey::Name(node.name.key(), node.id),
+        ChildSort::ModifiedAt => SortKey::Number(node.modified_at.as_micros(), node.id),
+        ChildSort::Size => SortKey::Number(node.size() as i64, node.id),
+    }
+}
+
 fn parse_key(sort: ChildSort, text: &str) -> Result<SortKey> {
     let wrong = || Error::invalid("after", "not what `next` said for this order", text);
     let (id, value) = text.split_once(':').ok_or_else(wrong)?;
@@ -270,7 +289,7 @@ pub struct Walked {
     pub node: Node,
 }
 
-/// Returns everything below a folder or root that is not in the trash: folders before what they hold, by path.
+/// Returns everything below a folder or root that the caller may read and that is not in the trash: folders before what they hold, by path.
 ///
 /// Holds the whole subtree's rows at once, about half a KiB each.
 pub async fn walk(
@@ -281,11 +300,13 @@ pub async fn walk(
 ) -> Result<Vec<Walked>> {
     let mut rows = drive.read().await?;
     let place = access::place(&mut *rows, caller, share, folder, Right::Read).await?;
+    let mut eyes = place.eyes();
     let mut by_parent: BTreeMap<ParentId, Vec<Node>> = BTreeMap::new();
     // Level by level: pages of the whole subtree would each walk it all again.
     let mut level = vec![place.id()];
     while !level.is_empty() {
         let nodes = rows.children_of(caller.tenant, &level).await?;
+        let nodes = eyes.readable(&mut *rows, caller, nodes).await?;
         level = nodes.iter().filter_map(|node| node.id.as_folder()).map(ParentId::Folder).collect();
         for node in nodes {
             by_parent.entry(node.parent).or_default().push(node);

@@ -13,41 +13,33 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Publishes a nudge for every tenant whose feed grew by another process's commit; for ever.
 ///
-/// Where the database cannot tell of such commits, this waits and does nothing: there the nudges of other
-/// processes come through shared fan-out.
+/// The first look nudges every tenant: what was committed while this started has woken nobody. Where the database
+/// cannot tell of such commits, this waits and does nothing: there the nudges of other processes come through
+/// shared fan-out.
 pub async fn watch(drive: &Drive) {
     let mut heads = HashMap::new();
-    if let Err(error) = grown(drive, &mut heads).await {
-        tracing::warn!(%error, "the feeds' heads cannot be read yet");
-    }
     loop {
         drive.meta.foreign_commit().await;
-        match grown(drive, &mut heads).await {
-            Ok(nudges) => publish(drive, nudges).await,
-            Err(error) => {
-                tracing::warn!(%error, "the feeds' heads cannot be read; trying again");
-                tokio::time::sleep(RETRY).await;
-            }
+        while let Err(error) = look(drive, &mut heads).await {
+            tracing::warn!(%error, "the feeds' heads cannot be read; trying again");
+            tokio::time::sleep(RETRY).await;
         }
     }
 }
 
-/// Returns a nudge for each tenant whose head rose, and remembers the heads.
-async fn grown(drive: &Drive, heads: &mut HashMap<TenantId, i64>) -> Result<Vec<Nudge>> {
-    let mut nudges = Vec::new();
+/// Nudges each tenant whose head rose, and remembers the heads.
+async fn look(drive: &Drive, heads: &mut HashMap<TenantId, i64>) -> Result<()> {
     for tenant in tenants::list(drive).await? {
         let position = drive.read().await?.head(tenant.id).await?;
         if heads.insert(tenant.id, position) != Some(position) {
-            nudges.push(Nudge { tenant: tenant.id, share: None, position });
+            publish(drive, Nudge { tenant: tenant.id, share: None, position }).await;
         }
     }
-    Ok(nudges)
+    Ok(())
 }
 
-async fn publish(drive: &Drive, nudges: Vec<Nudge>) {
-    for nudge in nudges {
-        if let Err(error) = drive.pubsub.publish(nudge).await {
-            tracing::warn!(%error, tenant = %nudge.tenant, "a nudge was lost");
-        }
+async fn publish(drive: &Drive, nudge: Nudge) {
+    if let Err(error) = drive.pubsub.publish(nudge).await {
+        tracing::warn!(%error, tenant = %nudge.tenant, "a nudge was lost");
     }
 }

@@ -1,16 +1,19 @@
 //! What a user sees of itself: shares, usage, recent files, favourites.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::access::{self, Right};
+use super::access::{self, Located, Right};
 use super::mutation::{self, Mutation, Tx};
 use super::shares::{self, MyShare};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, Result, Timestamp, UsageTarget,
-    User, UserId,
+    AuditCategory, AuditEvent, Caller, Error, FileInfo, FolderInfo, NodeId, QuotaTarget, Result, Timestamp,
+    UsageTarget, User, UserId,
 };
+use crate::ports::Reads;
 
 /// Returns the caller's user.
 pub async fn get(drive: &Drive, caller: &Caller) -> Result<User> {
@@ -19,8 +22,7 @@ pub async fn get(drive: &Drive, caller: &Caller) -> Result<User> {
 
 /// Returns the shares the caller can see, with its role in each.
 pub async fn my_shares(drive: &Drive, caller: &Caller) -> Result<Vec<MyShare>> {
-    let found = shares::list(drive, caller, false, false, 10_000, 0).await?;
-    Ok(found.shares.into_iter().filter_map(|share| shares::mine(caller, share)).collect())
+    shares::mine(drive, caller).await
 }
 
 /// What a user uses of what it may.
@@ -38,27 +40,24 @@ pub struct MyQuota {
 
 /// Returns what the caller uses.
 pub async fn quota(drive: &Drive, caller: &Caller) -> Result<MyQuota> {
-    let usage = drive.read().await?.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
-    Ok(MyQuota {
-        user_id: caller.user.clone(),
-        used_bytes: usage.total_bytes(),
-        quota_bytes: None,
-        percent_used: None,
-    })
+    let mut rows = drive.read().await?;
+    let usage = rows.usage(caller.tenant, &UsageTarget::User(caller.user.clone())).await?;
+    let quota = rows.quota(caller.tenant, &QuotaTarget::User(caller.user.clone())).await?;
+    let quota_bytes = quota.filter(|quota| !quota.exempt).and_then(|quota| quota.limits.limit_bytes);
+    let used_bytes = usage.total_bytes();
+    // Hundredths of a percent are as exact as anybody reads.
+    let percent = |limit: u64| (used_bytes as f64 / limit as f64 * 10_000.0).round() / 100.0;
+    let percent_used = quota_bytes.filter(|limit| *limit > 0).map(percent);
+    Ok(MyQuota { user_id: caller.user.clone(), used_bytes, quota_bytes, percent_used })
 }
 
 /// Returns the files the caller changed last, newest first.
 pub async fn recent(drive: &Drive, caller: &Caller, limit: u32) -> Result<Vec<FileInfo>> {
     let mut rows = drive.read().await?;
-    let mut found = Vec::new();
-    for node in rows.recent(caller.tenant, &caller.user, limit).await? {
-        match access::node(&mut *rows, caller, node.id, Right::Read).await {
-            Ok(located) => found.extend(located.file_info()),
-            Err(Error::NotFound | Error::Gone { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
+    let nodes = rows.recent(caller.tenant, &caller.user, limit).await?;
+    let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+    let mut seen = readable(&mut *rows, caller, &ids).await?;
+    Ok(ids.iter().filter_map(|id| seen.remove(id)?.file_info()).collect())
 }
 
 /// A favourite, with what it is now.
@@ -79,20 +78,24 @@ pub struct Favorite {
 /// Returns the caller's favourites that it may still see, newest first.
 pub async fn favorites(drive: &Drive, caller: &Caller) -> Result<Vec<Favorite>> {
     let mut rows = drive.read().await?;
-    let mut found = Vec::new();
-    for (id, created_at) in rows.favorites(caller.tenant, &caller.user).await? {
-        match access::node(&mut *rows, caller, id, Right::Read).await {
-            Ok(located) => found.push(Favorite {
-                resource_id: id,
-                created_at,
-                file: located.file_info(),
-                folder: located.folder_info(),
-            }),
-            Err(Error::NotFound | Error::Gone { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
+    let marked = rows.favorites(caller.tenant, &caller.user).await?;
+    let ids: Vec<NodeId> = marked.iter().map(|(id, _)| *id).collect();
+    let seen = readable(&mut *rows, caller, &ids).await?;
+    let favorite = |(id, created_at): &(NodeId, Timestamp)| {
+        let located = seen.get(id)?;
+        let (file, folder) = (located.file_info(), located.folder_info());
+        Some(Favorite { resource_id: *id, created_at: *created_at, file, folder })
+    };
+    Ok(marked.iter().filter_map(favorite).collect())
+}
+
+/// Returns those of these nodes that are live and that the caller may read.
+async fn readable(rows: &mut dyn Reads, caller: &Caller, ids: &[NodeId]) -> Result<HashMap<NodeId, Located>> {
+    let all = access::locate_all(rows, caller, ids).await?;
+    let seen = all.into_iter().filter(|found| {
+        found.rights.has(Right::Read) && found.trashed_at().is_none() && !found.share.is_deleted
+    });
+    Ok(seen.map(|found| (found.node().id, found)).collect())
 }
 
 /// Marks or unmarks a favourite; doing it twice is as good as once.

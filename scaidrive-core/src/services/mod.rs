@@ -1,6 +1,7 @@
 //! The use-cases, one file an area. They see ports, model and chunking only.
 
 pub mod access;
+pub mod acl;
 pub mod archive;
 pub mod bulk;
 pub mod cache;
@@ -12,17 +13,23 @@ pub mod files;
 pub mod folders;
 pub mod foreign;
 pub mod fsck;
+pub mod groups;
 pub mod identity;
 pub mod ingest;
+pub mod invitations;
 pub mod me;
+pub mod members;
 pub mod moves;
 pub mod mutation;
 pub mod paths;
+pub mod permissions;
+pub mod quotas;
 pub mod shares;
 pub mod sign_in;
 pub mod tenants;
 pub(crate) mod transaction;
 pub mod trash;
 mod tree;
+pub mod users;
 pub mod versions;
 pub mod webhook;

@@ -46,6 +46,7 @@ impl Mutation for Move {
         if place.is_within(self.id) {
             return Err(Error::Cycle);
         }
+        access::check_below(tx.rows, tx.caller, &found, Right::Read).await?;
         let mut node = found.node().clone();
         node.share = place.share.id;
         node.parent = place.id();
@@ -71,7 +72,7 @@ impl Mutation for Move {
         }
         let from = serde_json::json!({ "from": found.path() });
         tx.audit(tree::audit("move", node.id, path).with(from));
-        access::any_node(tx.rows, tx.caller, self.id, Right::Read).await
+        access::unjudged(tx.rows, tx.caller, self.id).await
     }
 }
 
@@ -103,6 +104,10 @@ async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str)
     if node.id.as_folder().is_some() {
         tx.rows.move_descendants(node.tenant, node.id, node.share).await?;
     }
+    if found.share.has_acl {
+        tx.rows.mark_acl(node.tenant, node.share).await?;
+    }
+    tx.rows.move_acl(node.tenant, node.id, node.share).await?;
     tx.change(tree::gone(found.share.id, node.id, found.path()));
     tx.change(tree::change(node, ChangeKind::Created, path));
     Ok(())

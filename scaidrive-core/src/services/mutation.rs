@@ -11,16 +11,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ulid::Ulid;
 
+use super::{identity, quotas};
 use crate::Drive;
 use crate::model::{
     AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId,
     Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, JobRow};
-use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
+use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
 
 /// How often an outcome that a broken connection hid is looked up before the caller is told so.
 const LOOKUPS: u32 = 5;
+
+/// The job that sends a mail.
+pub const MAIL: &str = "mail";
 
 /// One change of state. Its fields are its input; `apply` may run several times and changes nothing but rows.
 #[async_trait]
@@ -71,6 +75,14 @@ impl Tx<'_> {
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
+    }
+
+    /// Asks for a mail after the commit.
+    pub fn mail(&mut self, mail: &Mail) -> Result<()> {
+        let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
+        let key = format!("{MAIL}:{}", self.ids.ulid());
+        self.job(MAIL, key, payload, self.now);
+        Ok(())
     }
 
     /// Asks for work after the commit; jobs with the same key are one job.
@@ -165,8 +177,9 @@ impl<M: Mutation> MutationUnit<M> {
 impl<M: Mutation> WriteUnit for MutationUnit<M> {
     async fn run(&self, rows: &mut dyn Writes) -> Result<Outcome> {
         let now = self.clock.now();
-        let mut tx =
-            Tx { rows, caller: &self.caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
+        // Read again inside: whoever was suspended, or left a group, since the request came in is that here.
+        let caller = identity::refreshed(rows, &self.caller).await?;
+        let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
         let (shares, has_jobs) =
@@ -188,7 +201,10 @@ impl<M: Mutation> MutationUnit<M> {
             rows.insert_job(job, now).await?;
         }
         let count = u32::try_from(effects.changes.len()).unwrap_or(u32::MAX);
-        let head = rows.advance(tenant, &effects.usage.into_sorted(), count).await?;
+        let usage = effects.usage.into_sorted();
+        let head = rows.advance(tenant, &usage, count).await?;
+        let warnings = quotas::enforce(rows, tenant, &usage, now).await?;
+        rows.append_audit(tenant, &self.later_rows(warnings, now)).await?;
         let first = head - i64::from(count) + 1;
         let changes: Vec<LoggedChange> = effects
             .changes
@@ -216,6 +232,12 @@ impl<M: Mutation> MutationUnit<M> {
             version_id: change.version,
             metadata: change.metadata,
         }
+    }
+
+    /// Returns the rows of events that are no mutation's first.
+    fn later_rows(&self, events: Vec<AuditEvent>, now: Timestamp) -> Vec<AuditRow> {
+        let row = |event| audit_row(event, AuditEventId::new(self.ids.ulid()), &self.caller, now);
+        events.into_iter().map(row).collect()
     }
 
     fn audit_rows(&self, events: Vec<AuditEvent>, now: Timestamp) -> Vec<AuditRow> {

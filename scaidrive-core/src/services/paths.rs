@@ -1,10 +1,10 @@
 //! Paths instead of ids, for programs and people.
 
 use super::access::{self, Located, Place, Right};
+use super::shares;
 use crate::Drive;
 use crate::model::{Caller, Error, NodeId, ParentId, Result, Share, ShareId, SharePath};
 use crate::ports::Reads;
-use crate::ports::metadata::ShareQuery;
 
 /// Returns the share of that name (or id) that the caller can see.
 pub async fn share_named(drive: &Drive, caller: &Caller, name: &str) -> Result<Share> {
@@ -12,10 +12,8 @@ pub async fn share_named(drive: &Drive, caller: &Caller, name: &str) -> Result<S
     if let Ok(id) = name.parse::<ShareId>() {
         return access::share(&mut *rows, caller, id, Right::Read).await;
     }
-    let visible_to = (!caller.is_admin()).then(|| caller.user.clone());
-    let query = ShareQuery { visible_to, include_trashed: false, limit: 10_000, offset: 0 };
-    let (all, _) = rows.shares(caller.tenant, &query).await?;
-    let mut named = all.into_iter().filter(|share| share.name == name);
+    let all = shares::visible(&mut *rows, caller, false).await?;
+    let mut named = all.into_iter().map(|(share, _)| share).filter(|share| share.name == name);
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => {

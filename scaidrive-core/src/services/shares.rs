@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::access::{self, Right};
+use super::access::{self, Right, Standpoint};
 use super::mutation::{self, Mutation, Tx};
+use super::{acl, members, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, ResourceKind, Result, Share, ShareId,
-    ShareRole, ShareType, Usage, UsageTarget, UserId,
+    AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, GroupId, Principal, ResourceKind, Result,
+    Share, ShareId, ShareRole, ShareType, Usage, UsageTarget, User, UserId,
 };
 use crate::ports::Reads;
-use crate::ports::metadata::ShareQuery;
 
 /// What a new share is.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct NewShare {
     pub name: String,
     /// What it is for.
     pub share_type: ShareType,
-    /// Who owns it; nothing for the caller.
-    pub owner: Option<UserId>,
+    /// Who owns it: the id of a user or of a group; nothing for the caller.
+    pub owner: Option<String>,
     /// In words.
     pub description: Option<String>,
     /// Hard limit of its bytes; only a tenant admin may set it.
@@ -63,42 +63,83 @@ impl Mutation for CreateShare {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
         let tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
-        let owner = self.0.owner.clone().unwrap_or_else(|| tx.caller.user.clone());
+        let owner = match &self.0.owner {
+            Some(id) => known_owner(tx.rows, tx.caller, id).await?,
+            None => Principal::User(tx.caller.user.clone()),
+        };
         if !tx.caller.is_admin() {
-            let own_project = self.0.share_type == ShareType::Project && owner == tx.caller.user;
+            let own_project = self.0.share_type == ShareType::Project && tx.caller.is(&owner);
             if !own_project || self.0.quota_bytes.is_some() || !tenant.settings.users_create_project_shares {
                 return Err(denied("CREATE", "share"));
             }
         }
-        if tx.rows.user(tx.caller.tenant, &owner).await?.is_none() {
-            return Err(Error::invalid("owner_id", "no such user", owner.as_str()));
-        }
         let share = Share {
-            id: ShareId::new(tx.ulid()),
-            tenant_id: tx.caller.tenant,
-            name: self.0.name.clone(),
             description: self.0.description.clone(),
-            share_type: self.0.share_type,
-            owner_id: owner,
-            is_public: false,
-            is_deleted: false,
             quota_bytes: self.0.quota_bytes.or(tenant.settings.default_share_quota_bytes),
-            used_bytes: 0,
-            settings: Map::new(),
-            created_at: tx.now,
-            modified_at: tx.now,
+            ..new_share(tx, self.0.name.clone(), self.0.share_type, owner)
         };
         tx.rows.insert_share(&share).await?;
+        quotas::set_share_limit(tx, share.id, share.quota_bytes).await?;
+        members::insert_owner(tx, &share).await?;
         tell(tx, &share, ChangeKind::Created, "share.create");
         Ok(share)
     }
 }
 
-fn denied(right: &'static str, resource: impl Into<String>) -> Error {
+fn new_share(tx: &Tx<'_>, name: String, share_type: ShareType, owner: Principal) -> Share {
+    Share {
+        id: ShareId::new(tx.ulid()),
+        tenant_id: tx.caller.tenant,
+        name,
+        description: None,
+        share_type,
+        owner,
+        is_public: false,
+        is_deleted: false,
+        has_acl: false,
+        quota_bytes: None,
+        used_bytes: 0,
+        settings: Map::new(),
+        created_at: tx.now,
+        modified_at: tx.now,
+    }
+}
+
+/// Returns the user or group of an id; a user where both have it.
+pub(super) async fn known_owner(rows: &mut dyn Reads, caller: &Caller, id: &str) -> Result<Principal> {
+    let unknown = || Error::invalid("owner_id", "no such user or group", id);
+    let user: UserId = id.parse().map_err(|_| unknown())?;
+    if rows.user(caller.tenant, &user).await?.is_some() {
+        return Ok(Principal::User(user));
+    }
+    let group: GroupId = id.parse().map_err(|_| unknown())?;
+    match rows.group(caller.tenant, &group).await? {
+        Some(group) => Ok(Principal::Group(group.id)),
+        None => Err(unknown()),
+    }
+}
+
+/// Makes the share that a user has of its own from the first sign-in on.
+pub(super) async fn make_personal(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    let tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+    let name = user.display_name.as_ref().or(user.name.as_ref()).or(user.email.as_ref());
+    let name = name.filter(|name| check_name(name).is_ok()).cloned().unwrap_or_else(|| "Personal".to_owned());
+    let share = Share {
+        quota_bytes: tenant.settings.default_share_quota_bytes,
+        ..new_share(tx, name, ShareType::Personal, Principal::User(user.id.clone()))
+    };
+    tx.rows.insert_share(&share).await?;
+    quotas::set_share_limit(tx, share.id, share.quota_bytes).await?;
+    members::insert_owner(tx, &share).await?;
+    tell(tx, &share, ChangeKind::Created, "share.create");
+    Ok(())
+}
+
+pub(super) fn denied(right: &'static str, resource: impl Into<String>) -> Error {
     Error::PermissionDenied { right, resource: resource.into() }
 }
 
-fn tell(tx: &mut Tx<'_>, share: &Share, kind: ChangeKind, action: &'static str) {
+pub(super) fn tell(tx: &mut Tx<'_>, share: &Share, kind: ChangeKind, action: &'static str) {
     tx.change(Change {
         share: share.id,
         resource: ResourceKind::Share,
@@ -137,10 +178,44 @@ pub async fn list(
     if whole_tenant && !caller.is_admin() {
         return Err(denied("READ", "tenant"));
     }
-    let visible_to = (!caller.is_admin()).then(|| caller.user.clone());
-    let query = ShareQuery { visible_to, include_trashed, limit, offset };
-    let (shares, total) = drive.read().await?.shares(caller.tenant, &query).await?;
+    let mut rows = drive.read().await?;
+    let all: Vec<Share> =
+        visible(&mut *rows, caller, include_trashed).await?.into_iter().map(|(share, _)| share).collect();
+    let total = all.len() as u64;
+    let mut shares: Vec<Share> = all.into_iter().skip(offset as usize).take(limit as usize).collect();
+    rows.fill_usage(caller.tenant, &mut shares).await?;
     Ok(Shares { shares, total })
+}
+
+/// Returns every share that the caller may read, by name, and where it stands in each: with one query.
+pub(super) async fn visible(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    include_trashed: bool,
+) -> Result<Vec<(Share, Standpoint)>> {
+    let candidates = rows.seen_shares(caller, caller.is_admin(), include_trashed).await?;
+    let judged = candidates.into_iter().map(|seen| {
+        let standpoint = Standpoint::of(caller, &seen);
+        (seen.share, standpoint)
+    });
+    Ok(judged.filter(|(_, standpoint)| standpoint.rights().has(Right::Read)).collect())
+}
+
+/// Returns every share that the caller has a role in or may read, by name; to an administrator that is not all of
+/// the tenant.
+pub async fn mine(drive: &Drive, caller: &Caller) -> Result<Vec<MyShare>> {
+    let mut rows = drive.read().await?;
+    let candidates = rows.seen_shares(caller, false, false).await?;
+    let mut found = Vec::new();
+    for seen in candidates {
+        let standpoint = Standpoint::of(caller, &seen);
+        if standpoint.rights().has(Right::Read) {
+            found.push((seen.share, standpoint.role().unwrap_or(ShareRole::Reader)));
+        }
+    }
+    let (mut shares, roles): (Vec<Share>, Vec<ShareRole>) = found.into_iter().unzip();
+    rows.fill_usage(caller.tenant, &mut shares).await?;
+    Ok(shares.into_iter().zip(roles).map(|(share, role)| MyShare::of(share, role)).collect())
 }
 
 /// A share as one of its users sees it.
@@ -156,7 +231,7 @@ pub struct MyShare {
     /// What the caller is in it.
     pub role: ShareRole,
     /// Who owns it.
-    pub owner_id: UserId,
+    pub owner_id: String,
     /// Hard limit of its bytes.
     pub quota_bytes: Option<u64>,
     /// Bytes in use.
@@ -165,18 +240,19 @@ pub struct MyShare {
     pub created_at: crate::model::Timestamp,
 }
 
-/// Returns a share as the caller sees it.
-pub fn mine(caller: &Caller, share: Share) -> Option<MyShare> {
-    Some(MyShare {
-        role: access::role(caller, &share)?,
-        id: share.id,
-        name: share.name,
-        share_type: share.share_type,
-        owner_id: share.owner_id,
-        quota_bytes: share.quota_bytes,
-        used_bytes: share.used_bytes,
-        created_at: share.created_at,
-    })
+impl MyShare {
+    fn of(share: Share, role: ShareRole) -> Self {
+        Self {
+            role,
+            id: share.id,
+            name: share.name,
+            share_type: share.share_type,
+            owner_id: share.owner.id().to_owned(),
+            quota_bytes: share.quota_bytes,
+            used_bytes: share.used_bytes,
+            created_at: share.created_at,
+        }
+    }
 }
 
 /// What a PATCH of a share may change; nothing leaves it as it is.
@@ -219,14 +295,19 @@ impl Mutation for PatchShare {
                 return Err(denied("quota_bytes", format!("share/{}", self.id)));
             }
             share.quota_bytes = quota;
+            quotas::set_share_limit(tx, share.id, quota).await?;
         }
         share.name = patch.name.unwrap_or(share.name);
         share.description = patch.description.unwrap_or(share.description);
         share.settings = patch.settings.unwrap_or(share.settings);
+        let was_public = share.is_public;
         share.is_public = patch.is_public.unwrap_or(share.is_public);
         share.modified_at = tx.now;
         tx.rows.update_share(&share).await?;
         tell(tx, &share, ChangeKind::Updated, "share.update");
+        if share.is_public != was_public {
+            tx.change(acl::access_changed(&share));
+        }
         Ok(share)
     }
 }
@@ -254,7 +335,7 @@ impl Mutation for TrashShare {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
         tx.rows.lock_tree(tx.caller.tenant, self.id).await?.ok_or(Error::NotFound)?;
         let mut share = access::any_share(tx.rows, tx.caller, self.id, Right::Read).await?;
-        if share.owner_id != tx.caller.user && !tx.caller.is_admin() {
+        if !tx.caller.is(&share.owner) && !tx.caller.is_admin() {
             return Err(Error::OwnerOnly { action: "delete or restore a share" });
         }
         if share.is_deleted == self.trashed {
@@ -298,8 +379,9 @@ pub struct ShareStats {
 
 /// Returns what each share the caller can see uses.
 pub async fn stats(drive: &Drive, caller: &Caller) -> Result<Vec<ShareStats>> {
-    let all = list(drive, caller, false, false, 10_000, 0).await?.shares;
-    let usages = drive.read().await?.usages(caller.tenant).await?;
+    let mut rows = drive.read().await?;
+    let all = visible(&mut *rows, caller, false).await?.into_iter().map(|(share, _)| share);
+    let usages = rows.usages(caller.tenant).await?;
     let find = |share: &Share| {
         let key = UsageTarget::Share(share.id).to_string();
         usages.iter().find(|(target, _)| *target == key).map_or_else(Usage::default, |(_, usage)| *usage)
@@ -316,5 +398,5 @@ pub async fn stats(drive: &Drive, caller: &Caller) -> Result<Vec<ShareStats>> {
             version_bytes: usage.version_bytes,
         }
     };
-    Ok(all.into_iter().map(stats).collect())
+    Ok(all.map(stats).collect())
 }

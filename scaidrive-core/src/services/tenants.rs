@@ -3,22 +3,99 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::mutation::{self, Mutation, Tx};
 use super::transaction::{Transaction, transact};
+use super::{identity, shares, users};
 use crate::Drive;
 use crate::model::{
-    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
-    TenantSettings, User, UserId, UserStatus,
+    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, Quota, QuotaId, ResourceKind, Result,
+    Tenant, TenantId, TenantSettings, User, UserId, UserStatus,
 };
 use crate::ports::{Clock, Ids, Outcome, Writes};
 
 /// Creates a tenant, and the first partner where there is none.
 pub async fn create(drive: &Drive, name: &str) -> Result<Tenant> {
-    if name.trim().is_empty() || name.len() > 255 {
-        return Err(Error::invalid("name", "a tenant's name has 1 to 255 bytes", name));
-    }
+    check_name(name)?;
     transact(drive, CreateTenant::new(drive, name, false)).await
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            "name",
+            "a tenant's name has 1 to 255 bytes, no control characters",
+            name,
+        ));
+    }
+    Ok(())
+}
+
+/// Fails unless the caller administers the installation: every partner's tenants with it.
+fn check_partner(caller: &Caller) -> Result<()> {
+    if caller.admin_role == Some(AdminRole::SuperAdmin) {
+        return Ok(());
+    }
+    Err(Error::PermissionDenied { right: "administration", resource: "partner".to_owned() })
+}
+
+/// A page of tenants.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tenants {
+    /// Oldest first.
+    pub tenants: Vec<Tenant>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// Returns a partner's tenants, oldest first.
+pub async fn of_partner(
+    drive: &Drive,
+    caller: &Caller,
+    partner: PartnerId,
+    limit: u32,
+    offset: u32,
+) -> Result<Tenants> {
+    check_partner(caller)?;
+    let all = drive.read().await?.tenants().await?;
+    let tenants: Vec<Tenant> = all.into_iter().filter(|tenant| tenant.partner_id == partner).collect();
+    if tenants.is_empty() {
+        return Err(Error::NotFound);
+    }
+    let total = tenants.len() as u64;
+    Ok(Tenants { tenants: tenants.into_iter().skip(offset as usize).take(limit as usize).collect(), total })
+}
+
+/// Creates a tenant of a partner that has some already.
+pub async fn create_for_partner(
+    drive: &Drive,
+    caller: &Caller,
+    partner: PartnerId,
+    name: &str,
+    display_name: Option<String>,
+) -> Result<Tenant> {
+    of_partner(drive, caller, partner, 1, 0).await?;
+    check_name(name)?;
+    display_name.as_deref().map(check_name).transpose()?;
+    let new = CreateTenant { partner: Some(partner), display_name, ..CreateTenant::new(drive, name, false) };
+    let tenant = transact(drive, new).await?;
+    mutation::run(drive, caller, NoteCreated(tenant.clone())).await?;
+    Ok(tenant)
+}
+
+/// Tells the administrators of who made a tenant that it did.
+struct NoteCreated(Tenant);
+
+#[async_trait]
+impl Mutation for NoteCreated {
+    type Output = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.audit(AuditEvent::new(AuditCategory::Admin, "tenant.create", ResourceKind::Tenant, self.0.id));
+        Ok(())
+    }
 }
 
 /// Returns the first tenant, made now if there is none: several first starts at once make one.
@@ -30,6 +107,9 @@ pub async fn first(drive: &Drive) -> Result<Tenant> {
 struct CreateTenant {
     id: TenantId,
     name: String,
+    display_name: Option<String>,
+    /// Nothing for the first partner, made now if there is none.
+    partner: Option<PartnerId>,
     only_if_first: bool,
     ids: Arc<dyn Ids>,
     clock: Arc<dyn Clock>,
@@ -40,6 +120,8 @@ impl CreateTenant {
         Self {
             id: TenantId::new(drive.ids.ulid()),
             name: name.to_owned(),
+            display_name: None,
+            partner: None,
             only_if_first,
             ids: Arc::clone(&drive.ids),
             clock: Arc::clone(&drive.clock),
@@ -62,7 +144,7 @@ impl Transaction for CreateTenant {
         if let Some(already) = rows.tenant(self.id).await? {
             return Ok((Outcome::Commit, already));
         }
-        let partner_id = if let Some(id) = rows.first_partner().await? {
+        let partner_id = if let Some(id) = self.partner.or(rows.first_partner().await?) {
             id
         } else {
             let id = PartnerId::new(self.ids.ulid());
@@ -73,11 +155,17 @@ impl Transaction for CreateTenant {
             id: self.id,
             partner_id,
             name: self.name.clone(),
+            display_name: self.display_name.clone(),
             status: UserStatus::Active,
             created_at: now,
             settings: TenantSettings::default(),
         };
         rows.insert_tenant(&tenant).await?;
+        if rows.partner_limit(partner_id).await?.flatten().is_some() {
+            // What the partner has is kept by allocation: a new tenant has nothing until it gets something.
+            let id = QuotaId::new(self.ids.ulid());
+            rows.put_quota(tenant.id, &Quota { id, ..Quota::of_nothing() }).await?;
+        }
         Ok((Outcome::Commit, tenant))
     }
 }
@@ -92,27 +180,75 @@ pub async fn get(drive: &Drive, id: TenantId) -> Result<Tenant> {
     drive.read().await?.tenant(id).await?.ok_or(Error::NotFound)
 }
 
-/// Replaces a tenant's settings; its admins only.
-pub async fn set_settings(drive: &Drive, caller: &Caller, settings: TenantSettings) -> Result<Tenant> {
-    if !caller.is_admin() {
-        return Err(Error::PermissionDenied { right: "WRITE", resource: "tenant".to_owned() });
-    }
-    mutation::run(drive, caller, SetSettings(settings)).await
+/// Returns the caller's tenant with its settings, to its administrators.
+pub async fn administered(drive: &Drive, caller: &Caller) -> Result<Tenant> {
+    users::check_admin(caller)?;
+    get(drive, caller.tenant).await
 }
 
-struct SetSettings(TenantSettings);
+/// What a PATCH of a tenant may change; nothing leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct TenantPatch {
+    /// Its name.
+    pub name: Option<String>,
+    /// What to call it; `Some(None)` removes it.
+    pub display_name: Option<Option<String>>,
+    /// Settings, by key; null brings the default back.
+    pub settings: Map<String, Value>,
+}
+
+/// Changes a tenant; its administrators only.
+pub async fn patch(drive: &Drive, caller: &Caller, patch: TenantPatch) -> Result<Tenant> {
+    users::check_admin(caller)?;
+    patch.name.as_deref().map(check_name).transpose()?;
+    patch.display_name.as_ref().and_then(Option::as_deref).map(check_name).transpose()?;
+    mutation::run(drive, caller, PatchTenant(patch)).await
+}
+
+/// Replaces a tenant's settings; its administrators only.
+pub async fn set_settings(drive: &Drive, caller: &Caller, settings: TenantSettings) -> Result<Tenant> {
+    let Ok(Value::Object(settings)) = serde_json::to_value(&settings) else {
+        return Err(Error::internal("settings are no object"));
+    };
+    patch(drive, caller, TenantPatch { settings, ..TenantPatch::default() }).await
+}
+
+struct PatchTenant(TenantPatch);
 
 #[async_trait]
-impl Mutation for SetSettings {
+impl Mutation for PatchTenant {
     type Output = Tenant;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Tenant> {
+        users::check_admin(tx.caller)?;
         let mut tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
-        tenant.settings = self.0.clone();
+        let patch = self.0.clone();
+        tenant.name = patch.name.unwrap_or(tenant.name);
+        tenant.display_name = patch.display_name.unwrap_or(tenant.display_name);
+        tenant.settings = overlaid(&tenant.settings, &patch.settings)?;
         tx.rows.update_tenant(&tenant).await?;
-        tx.audit(AuditEvent::new(AuditCategory::Admin, "tenant.update", ResourceKind::Tenant, tenant.id));
+        let event = AuditEvent::new(AuditCategory::Admin, "tenant.update", ResourceKind::Tenant, tenant.id);
+        tx.audit(event.with(json!({ "settings": patch.settings })));
         Ok(tenant)
     }
+}
+
+/// Lays new values over settings, each checked by itself so that the one at fault is named.
+fn overlaid(old: &TenantSettings, new: &Map<String, Value>) -> Result<TenantSettings> {
+    let mut settings = old.clone();
+    for (key, value) in new {
+        let Ok(Value::Object(mut all)) = serde_json::to_value(&settings) else {
+            return Err(Error::internal("settings are no object"));
+        };
+        if value.is_null() {
+            all.remove(key);
+        } else {
+            all.insert(key.clone(), value.clone());
+        }
+        settings = serde_json::from_value(Value::Object(all))
+            .map_err(|error| Error::invalid(format!("settings.{key}"), error.to_string(), value.clone()))?;
+    }
+    Ok(settings)
 }
 
 /// What a new user is.
@@ -124,6 +260,8 @@ pub struct NewUser {
     pub email: Option<String>,
     /// Name, if known.
     pub name: Option<String>,
+    /// What to call the user, if that is another name.
+    pub display_name: Option<String>,
     /// Administrative role, if any.
     pub admin_role: Option<AdminRole>,
 }
@@ -138,15 +276,53 @@ pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result
 
 /// Returns the caller's user, made now at its first request; concurrent first requests make one.
 pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
-    if let Some(user) = drive.read().await?.user(caller.tenant, &caller.user).await? {
-        return Ok(user);
-    }
     let new = NewUser { id: Some(caller.user.clone()), ..new };
-    Ok(mutation::run(drive, caller, CreateUser { new, keep: true }).await?.0)
+    // The user cannot act before it is there.
+    let system = caller.as_system(system_user("identity")?);
+    Ok(mutation::run(drive, &system, CreateUser { new, keep: true }).await?.0)
+}
+
+/// Gives a user what comes with its first sign-in: a share of its own; and who was awaited is active from then on.
+pub(super) async fn sign_in_first(drive: &Drive, caller: &Caller) -> Result<User> {
+    let system = caller.as_system(system_user("identity")?);
+    mutation::run(drive, &system, FirstSignIn(caller.user.clone())).await
+}
+
+struct FirstSignIn(UserId);
+
+#[async_trait]
+impl Mutation for FirstSignIn {
+    type Output = User;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<User> {
+        let tenant = tx.caller.tenant;
+        // Of several first requests at once, one notes the first sign-in.
+        let is_first = tx.rows.note_first_login(tenant, &self.0, tx.now).await?;
+        let mut user = tx.rows.lock_user(tenant, &self.0).await?.ok_or(Error::NotFound)?;
+        if !is_first {
+            return Ok(user);
+        }
+        if user.status == UserStatus::Pending {
+            user.status = UserStatus::Active;
+            tx.rows.update_user(&user).await?;
+        }
+        // The administrator that an installation begins with is no person.
+        if user.status == UserStatus::Active && user.id.as_str() != FIRST_ADMIN {
+            shares::make_personal(tx, &user).await?;
+        }
+        tx.audit(AuditEvent::new(
+            AuditCategory::Authentication,
+            "user.first_sign_in",
+            ResourceKind::User,
+            &user.id,
+        ));
+        Ok(user)
+    }
 }
 
 struct CreateUser {
     new: NewUser,
+    /// Whether a user that is there already is as good, as at a first sign-in.
     keep: bool,
 }
 
@@ -155,14 +331,14 @@ impl Mutation for CreateUser {
     type Output = (User, bool);
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<(User, bool)> {
+        let id = self.new.id.clone().unwrap_or_else(|| UserId::new(tx.ulid()));
         let user = User {
-            id: self.new.id.clone().unwrap_or_else(|| UserId::new(tx.ulid())),
-            tenant_id: tx.caller.tenant,
             email: self.new.email.clone(),
             name: self.new.name.clone(),
-            status: UserStatus::Active,
+            display_name: self.new.display_name.clone(),
             admin_role: self.new.admin_role,
-            created_at: tx.now,
+            provisioning_source: if self.keep { "jit" } else { "local" }.to_owned(),
+            ..User::new(tx.caller.tenant, id, tx.now)
         };
         if tx.rows.insert_user(&user).await? {
             let action = if self.keep { "user.provision" } else { "user.create" };
@@ -172,11 +348,6 @@ impl Mutation for CreateUser {
         let found = tx.rows.user(user.tenant_id, &user.id).await?;
         Ok((found.ok_or_else(|| Error::internal("a duplicate user is not there"))?, false))
     }
-}
-
-/// Returns users of the caller's tenant, by id.
-pub async fn users(drive: &Drive, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<User>> {
-    drive.read().await?.users(caller.tenant, limit, offset).await
 }
 
 /// Returns the first tenant and its administrator, both made now if the installation is new.
@@ -190,7 +361,7 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
         id: Some(admin),
         name: Some("Administrator".to_owned()),
         admin_role: Some(AdminRole::SuperAdmin),
-        email: None,
+        ..NewUser::default()
     };
     let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
     Ok((tenant, user, made))
@@ -199,15 +370,20 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
 /// The administrator of a new installation.
 pub const FIRST_ADMIN: &str = "admin";
 
-/// Returns the caller that a user is to the CLI and to host programs, with every scope; suspended ones too.
+/// Returns the caller that a user is to the CLI and to host programs, with every scope; a suspended one may not act.
 pub async fn caller_for(drive: &Drive, tenant: TenantId, user: &UserId) -> Result<Caller> {
-    let found = drive.read().await?.user(tenant, user).await?.ok_or(Error::NotFound)?;
-    Ok(Caller::local(tenant, found.id, found.admin_role, drive.ids.ulid().to_string()))
+    let caller = Caller::local(tenant, user.clone(), drive.ids.ulid().to_string());
+    let mut rows = drive.read().await?;
+    rows.user(tenant, user).await?.ok_or(Error::NotFound)?;
+    identity::refreshed(&mut *rows, &caller).await
 }
 
 /// Returns a caller for work inside a tenant that no user asked for.
 pub fn system_caller(drive: &Drive, tenant: TenantId, what: &str) -> Result<Caller> {
-    let user = format!("system:{what}").parse().map_err(|_| Error::internal("not a user id"))?;
-    let request = drive.ids.ulid().to_string();
-    Ok(Caller::local(tenant, user, Some(AdminRole::SuperAdmin), request))
+    let user = system_user(what)?;
+    Ok(Caller::local(tenant, user.clone(), drive.ids.ulid().to_string()).as_system(user))
+}
+
+fn system_user(what: &str) -> Result<UserId> {
+    format!("system:{what}").parse().map_err(|_| Error::internal("not a user id"))
 }

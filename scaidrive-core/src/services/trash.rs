@@ -3,6 +3,8 @@
 //! Only the item itself is marked; what lies below a trashed folder is in the trash because its folder is. An
 //! item trashed on its own stays in the trash when a folder above it is purged; its place is gone then.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -14,6 +16,7 @@ use crate::model::{
     Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, Result, ShareId,
     Timestamp, Usage, UserId,
 };
+use crate::ports::Reads;
 
 /// Puts an item in the trash, or removes it for good.
 pub async fn delete(drive: &Drive, caller: &Caller, id: NodeId, permanent: bool) -> Result<()> {
@@ -34,6 +37,7 @@ impl Mutation for Trash {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let found = tree::locked_node(tx, self.id, Right::Delete).await?.live()?;
+        access::check_below(tx.rows, tx.caller, &found, Right::Delete).await?;
         let mut node = found.node().clone();
         for (owner, usage) in live_usage(tx, &node).await? {
             tx.charge(node.share, &owner, usage.trashed());
@@ -103,7 +107,7 @@ impl Mutation for Restore {
         tx.rows.update_node(&node).await?;
         tx.change(tree::change(&node, ChangeKind::Created, place.path_of(node.name.as_str())));
         tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
-        shown(access::any_node(tx.rows, tx.caller, self.id, Right::Read).await?)
+        shown(access::unjudged(tx.rows, tx.caller, self.id).await?)
     }
 }
 
@@ -122,6 +126,7 @@ impl Mutation for Purge {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let found = tree::locked_node(tx, self.id, Right::Delete).await?;
+        access::check_below(tx.rows, tx.caller, &found, Right::Delete).await?;
         purge(tx, &found).await
     }
 }
@@ -211,12 +216,22 @@ pub async fn list(
     limit: u32,
 ) -> Result<TrashPage> {
     let mut rows = drive.read().await?;
-    access::share(&mut *rows, caller, share, Right::Read).await?;
-    let start = after.map(parse_key).transpose()?;
-    let mut nodes = rows.trash(caller.tenant, share, start, limit + 1).await?;
-    let more = nodes.len() > limit as usize;
+    let has_acl = access::share(&mut *rows, caller, share, Right::Read).await?.has_acl;
+    let filtered = has_acl && !caller.is_admin();
+    let mut start = after.map(parse_key).transpose()?;
+    let mut nodes = Vec::new();
+    let more = loop {
+        let found = rows.trash(caller.tenant, share, start, limit + 1).await?;
+        let is_end = found.len() <= limit as usize;
+        start = found.last().map(|last| (last.trashed_at.unwrap_or_default(), last.id));
+        nodes.extend(if filtered { listed(&mut *rows, caller, found).await? } else { found });
+        if is_end || nodes.len() > limit as usize {
+            break nodes.len() > limit as usize;
+        }
+    };
     nodes.truncate(limit as usize);
     let counted = match after {
+        None if filtered => Some(count_listed(&mut *rows, caller, share).await?),
         None => Some(rows.count_trash(caller.tenant, share, super::folders::COUNTED + 1).await?),
         Some(_) => None,
     };
@@ -229,6 +244,21 @@ pub async fn list(
         total_is_minimum: counted.is_some_and(|counted| counted > super::folders::COUNTED),
         next,
     })
+}
+
+/// Keeps those of these nodes that listings show the caller.
+async fn listed(rows: &mut dyn Reads, caller: &Caller, nodes: Vec<Node>) -> Result<Vec<Node>> {
+    let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+    let located = access::locate_all(rows, caller, &ids).await?;
+    let seen: HashSet<NodeId> =
+        located.iter().filter(|found| found.is_listed()).map(|found| found.node().id).collect();
+    Ok(nodes.into_iter().filter(|node| seen.contains(&node.id)).collect())
+}
+
+/// Counts what of a share's trash the caller may see, looking at as many items as counts are exact for.
+async fn count_listed(rows: &mut dyn Reads, caller: &Caller, share: ShareId) -> Result<u64> {
+    let nodes = rows.trash(caller.tenant, share, None, super::folders::COUNTED as u32 + 1).await?;
+    Ok(listed(rows, caller, nodes).await?.len() as u64)
 }
 
 fn item(node: &Node) -> TrashItem {
@@ -251,7 +281,7 @@ fn parse_key(text: &str) -> Result<(Timestamp, NodeId)> {
 
 /// Purges everything that is in a share's trash now; returns how many items that were.
 pub async fn empty(drive: &Drive, caller: &Caller, share: ShareId) -> Result<u64> {
-    access::share(&mut *drive.read().await?, caller, share, Right::Delete).await?;
+    access::share(&mut *drive.read().await?, caller, share, Right::Read).await?;
     let mut purged = 0;
     let mut after = None;
     loop {
@@ -262,8 +292,8 @@ pub async fn empty(drive: &Drive, caller: &Caller, share: ShareId) -> Result<u64
         for node in &page {
             match mutation::run(drive, caller, Purge { id: node.id }).await {
                 Ok(()) => purged += 1,
-                // Restored or purged by somebody else meanwhile.
-                Err(Error::NotFound) => {}
+                // Restored or purged by somebody else meanwhile, or not for the caller to see or remove.
+                Err(Error::NotFound | Error::PermissionDenied { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

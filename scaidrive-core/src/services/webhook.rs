@@ -7,12 +7,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
+use super::groups::{self, NewGroup};
 use super::mutation::{self, Mutation, Tx};
 use super::tenants;
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Error, EventKind, ResourceKind, Result, Tenant, Timestamp, User, UserId,
-    UserStatus, WebhookEvent, WebhookOutcome,
+    AuditCategory, AuditEvent, Error, EventKind, GroupId, Principal, ResourceKind, Result, Sha256Hash,
+    Tenant, Timestamp, User, UserId, UserStatus, WebhookEvent, WebhookOutcome,
 };
 
 /// How far a signature's time may be from ours: older ones may be replays.
@@ -100,47 +101,41 @@ impl Mutation for Apply {
         match event.kind.resource() {
             "tenant" => apply_tenant(tx, event).await,
             "user" => apply_user(tx, event).await,
+            _ if matches!(event.kind, EventKind::GroupMemberAdded | EventKind::GroupMemberRemoved) => {
+                apply_member(tx, event).await
+            }
             _ => apply_group(tx, event).await,
         }
     }
 }
 
-/// Tells whether an event is news about its resource, and remembers that it was applied.
-async fn is_news(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<bool> {
-    let (tenant, resource) = (event.tenant_id, &event.resource);
-    let last = tx.rows.lock_webhook_resource(tenant, &resource.kind, &resource.id).await?;
+/// Tells whether an event is news about a thing, and remembers that it was applied.
+async fn is_news(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str) -> Result<bool> {
+    let last = tx.rows.lock_webhook_resource(event.tenant_id, kind, id).await?;
     if event.timestamp < last {
         return Ok(false);
     }
-    tx.rows.set_webhook_resource(tenant, &resource.kind, &resource.id, event.timestamp).await?;
+    tx.rows.set_webhook_resource(event.tenant_id, kind, id, event.timestamp).await?;
     Ok(true)
 }
 
+fn subject<T: std::str::FromStr>(event: &WebhookEvent) -> Result<T> {
+    let id = event.resource.id.as_str();
+    id.parse().map_err(|_| Error::invalid("resource", "its id has control characters", id))
+}
+
 async fn apply_user(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    let id: UserId = event
-        .resource
-        .id
-        .parse()
-        .map_err(|_| Error::invalid("resource", "its id is no user id", event.resource.id.as_str()))?;
-    if !is_news(tx, event).await? {
+    let id: UserId = subject(event)?;
+    if !is_news(tx, event, "user", id.as_str()).await? {
         return Ok(WebhookOutcome::Stale);
     }
     // One whom we have not seen yet is written down too: a suspension must hold at the first sign-in.
-    let known = tx.rows.user(event.tenant_id, &id).await?;
-    let new = User {
-        id,
-        tenant_id: event.tenant_id,
-        email: None,
-        name: None,
-        status: UserStatus::Active,
-        admin_role: None,
-        created_at: tx.now,
-    };
-    let is_new = known.is_none();
-    let user = updated(known.unwrap_or(new), event);
-    if !is_new || !tx.rows.insert_user(&user).await? {
-        tx.rows.update_user(&user).await?;
+    if tx.rows.lock_user(event.tenant_id, &id).await?.is_none() {
+        tx.rows.insert_user(&User::new(event.tenant_id, id.clone(), tx.now)).await?;
     }
+    let user = tx.rows.lock_user(event.tenant_id, &id).await?.ok_or(Error::NotFound)?;
+    let user = updated(user, event, tx.now);
+    tx.rows.update_user(&user).await?;
     let told = json!({ "event_id": event.event_id, "event_type": event.kind, "status": user.status });
     let audit = AuditEvent::new(AuditCategory::Admin, "user.sync", ResourceKind::User, &user.id);
     tx.audit(audit.with(told));
@@ -148,24 +143,29 @@ async fn apply_user(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutc
 }
 
 /// Returns the user as an event leaves it; what the event does not tell stays.
-fn updated(mut user: User, event: &WebhookEvent) -> User {
-    user.email = event.text("email").or(user.email);
-    user.name = event.text("name").or(user.name);
+fn updated(user: User, event: &WebhookEvent, now: Timestamp) -> User {
     let told = event.text("status").and_then(|status| status.parse().ok());
-    user.status = match event.kind {
-        EventKind::UserDeleted => UserStatus::Deleted,
-        EventKind::UserSuspended => UserStatus::Suspended,
-        EventKind::UserActivated => UserStatus::Active,
-        _ => told.unwrap_or(user.status),
-    };
-    user
+    User {
+        email: event.text("email").or(user.email),
+        name: event.text("name").or(user.name),
+        display_name: event.text("display_name").or(user.display_name),
+        status: match event.kind {
+            EventKind::UserDeleted => UserStatus::Deleted,
+            EventKind::UserSuspended => UserStatus::Suspended,
+            EventKind::UserActivated => UserStatus::Active,
+            _ => told.unwrap_or(user.status),
+        },
+        provisioning_source: "scaikey".to_owned(),
+        scaikey_synced_at: Some(now),
+        ..user
+    }
 }
 
 async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
     if event.resource.id != event.tenant_id.to_string() {
         return Err(Error::invalid("resource", "is another tenant", event.resource.id.as_str()));
     }
-    if !is_news(tx, event).await? {
+    if !is_news(tx, event, "tenant", &event.resource.id).await? {
         return Ok(WebhookOutcome::Stale);
     }
     let tenant = tx.rows.tenant(event.tenant_id).await?.ok_or(Error::NotFound)?;
@@ -181,9 +181,138 @@ async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOu
     Ok(WebhookOutcome::Applied)
 }
 
-/// Groups of the provider are not mirrored: their events are taken and change nothing.
-#[expect(clippy::unused_async, reason = "it will read and write rows as its neighbours do")]
-async fn apply_group(_tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    tracing::info!(event_id = event.event_id, "an event about a group was ignored");
-    Ok(WebhookOutcome::Ignored)
+async fn apply_group(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
+    let id: GroupId = subject(event)?;
+    tx.rows.lock_groups(event.tenant_id).await?;
+    if !is_news(tx, event, "group", id.as_str()).await? {
+        return Ok(WebhookOutcome::Stale);
+    }
+    let is_known = tx.rows.group(event.tenant_id, &id).await?.is_some();
+    match event.kind {
+        EventKind::GroupDeleted if is_known => remove_group(tx, &id).await?,
+        EventKind::GroupDeleted => return Ok(WebhookOutcome::Ignored),
+        _ => mirror_group(tx, event, &id).await?,
+    }
+    Ok(WebhookOutcome::Applied)
+}
+
+/// Writes down what an event says about a group.
+async fn mirror_group(tx: &mut Tx<'_>, event: &WebhookEvent, id: &GroupId) -> Result<()> {
+    let (name, description) = (event.text("name"), event.text("description"));
+    let Some(mut group) = tx.rows.group(event.tenant_id, id).await? else {
+        let name = name.unwrap_or_else(|| id.to_string());
+        let new = NewGroup { id: Some(id.clone()), name, description, is_mirrored: true };
+        return groups::insert(tx, &new).await.map(drop);
+    };
+    group.name = name.unwrap_or(group.name);
+    group.description = description.or(group.description);
+    group.scaikey_synced_at = Some(tx.now);
+    tx.rows.update_group(&group).await?;
+    let audit = AuditEvent::new(AuditCategory::Admin, "group.sync", ResourceKind::Group, id);
+    tx.audit(audit.with(json!({ "event_id": event.event_id, "name": group.name })));
+    Ok(())
+}
+
+/// Removes a group. One that owns a share cannot go, but nobody may keep access through it: it is emptied.
+async fn remove_group(tx: &mut Tx<'_>, id: &GroupId) -> Result<()> {
+    match groups::remove(tx, id).await {
+        Err(Error::Invalid { .. }) => {}
+        done => return done,
+    }
+    tracing::warn!(group = %id, "the provider removed a group that owns a share: it is empty now");
+    for (member, _) in tx.rows.group_members(tx.caller.tenant, id).await? {
+        groups::leave(tx, id, &member).await?;
+    }
+    Ok(())
+}
+
+async fn apply_member(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
+    let id: GroupId = subject(event)?;
+    let none = || Error::invalid("data", "user_id or member says who", serde_json::Value::Null);
+    let member = event.member().ok_or_else(none)?;
+    tx.rows.lock_groups(event.tenant_id).await?;
+    if !is_news(tx, event, "member", &membership(&id, &member)).await? {
+        return Ok(WebhookOutcome::Stale);
+    }
+    if event.kind == EventKind::GroupMemberRemoved {
+        groups::leave(tx, &id, &member).await?;
+        return Ok(WebhookOutcome::Applied);
+    }
+    if tx.rows.group(event.tenant_id, &id).await?.is_none() {
+        // Unknown because its own event is still to come, or because it is gone since.
+        let last = tx.rows.lock_webhook_resource(event.tenant_id, "group", id.as_str()).await?;
+        if event.timestamp < last {
+            return Ok(WebhookOutcome::Stale);
+        }
+        let new =
+            NewGroup { id: Some(id.clone()), name: id.to_string(), description: None, is_mirrored: true };
+        groups::insert(tx, &new).await?;
+    }
+    groups::join(tx, &id, &member).await?;
+    Ok(WebhookOutcome::Applied)
+}
+
+/// Returns a key of a membership that fits in a column, however long the two ids are.
+fn membership(group: &GroupId, member: &Principal) -> String {
+    Sha256Hash::of(format!("{group}\0{member}").as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn sign(secret: &[u8], stamp: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        mac.update(format!("{stamp}.").as_bytes());
+        mac.update(body);
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn verdict(header: &str, body: &[u8]) -> bool {
+        verify(b"secret", header, body, Timestamp::from_micros(NOW * 1_000_000)).is_ok()
+    }
+
+    /// Computed by another program: `printf '1800000000.{}' | openssl dgst -sha256 -hmac secret`.
+    #[test]
+    fn a_known_signature_holds() {
+        assert!(verdict(
+            "t=1800000000,v1=bb7079132825ac793cea8c013c1dd24d926b9b02132245b10588d9e5c0df70d7",
+            b"{}"
+        ));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_body_and_time_alone() {
+        let header = |stamp: i64| format!("t={stamp},v1={}", sign(b"secret", &stamp.to_string(), b"{}"));
+        let good = header(NOW);
+        assert!(verdict(&good, b"{}"));
+        assert!(verdict(&good.replace(",v1", ", v0=x, v1"), b"{}"), "other schemes are passed over");
+        assert!(
+            verdict(&good.replace(",v1", &format!(",v1={},v1", "0".repeat(64))), b"{}"),
+            "one that fits is enough"
+        );
+        assert!(verdict(&header(NOW - 300), b"{}") && verdict(&header(NOW + 300), b"{}"));
+        let hex = sign(b"secret", &NOW.to_string(), b"{}");
+        let bad = [
+            header(NOW - 301),
+            header(NOW + 301),
+            header(NOW).replace(&NOW.to_string(), &(NOW + 1).to_string()),
+            format!("t={NOW},v1={}", sign(b"other", &NOW.to_string(), b"{}")),
+            format!("t={NOW},v1={}", &hex[..62]),
+            format!("t={NOW},v1={hex}00"),
+            format!("t={NOW},v1="),
+            format!("t={NOW}"),
+            format!("v1={hex}"),
+            format!("t=,v1={hex}"),
+            format!("t=-9223372036854775808,v1={hex}"),
+            format!("t={NOW},v1=é{}", &hex[2..]),
+            String::new(),
+        ];
+        for header in bad {
+            assert!(!verdict(&header, b"{}"), "{header}");
+        }
+        assert!(!verdict(&good, b"{} "));
+    }
 }

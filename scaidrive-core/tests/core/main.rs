@@ -6,6 +6,8 @@ mod backends;
 mod contracts;
 mod failures;
 mod layers;
+mod quotas;
 mod races;
 mod schema;
 mod services;
+mod webhooks;

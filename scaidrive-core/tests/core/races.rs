@@ -76,7 +76,7 @@ async fn nothing_is_created_inside_a_trashed_folder() {
             deleted.unwrap();
             let changes =
                 feed::changes(&house.drive, &house.caller, house.share.id, start, 100).await.unwrap().changes;
-            let at = |id: String| changes.iter().position(|change| change.resource_id == id);
+            let at = |id: String| changes.iter().position(|change| change.resource_id() == id);
             match created {
                 Ok(file) => {
                     before += 1;

@@ -212,11 +212,13 @@ async fn commits_of_another_process_are_nudged() {
     let mut nudges = house.drive.pubsub.subscribe();
     let drive = house.drive.clone();
     let watcher = tokio::spawn(async move { foreign::watch(&drive).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let patience = Duration::from_secs(20);
+    let first = tokio::time::timeout(patience, nudges.recv()).await.expect("a first look").unwrap();
     let other = open::open(&Config::embedded(house.dir.path())).await.unwrap();
     folders::create(&other, &house.caller, house.share.id, None, name("from afar")).await.unwrap();
-    let nudge = tokio::time::timeout(Duration::from_secs(20), nudges.recv()).await.expect("a nudge").unwrap();
+    let nudge = tokio::time::timeout(patience, nudges.recv()).await.expect("a nudge").unwrap();
     assert_eq!((nudge.tenant, nudge.share), (house.caller.tenant, None));
+    assert_eq!(nudge.position, first.position + 1);
     watcher.abort();
     other.meta.close().await;
 }

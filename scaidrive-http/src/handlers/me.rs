@@ -13,8 +13,8 @@ pub(crate) async fn get(caller: Caller, request: Request) -> Answer {
     let user = me::get(&request.app.drive, &caller).await?;
     let tenant = tenants::get(&request.app.drive, caller.tenant).await?;
     reply::ok(&json!({
-        "id": user.id, "email": user.email, "name": user.name, "display_name": user.name,
-        "tenant_id": user.tenant_id, "partner_id": tenant.partner_id, "groups": [], "scopes": caller.scopes,
+        "id": user.id, "email": user.email, "name": user.name, "display_name": user.display_name.as_ref().or(user.name.as_ref()),
+        "tenant_id": user.tenant_id, "partner_id": tenant.partner_id, "groups": caller.groups, "scopes": caller.scopes,
         "is_admin": user.admin_role.is_some(), "admin_role": user.admin_role,
     }))
 }

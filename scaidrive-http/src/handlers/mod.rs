@@ -1,9 +1,15 @@
 //! The handlers, one file per area: parse, one call of a service, reply.
 
+pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod groups;
+pub(crate) mod invitations;
 pub(crate) mod me;
+pub(crate) mod members;
+pub(crate) mod permissions;
+pub(crate) mod quotas;
 pub(crate) mod shares;
 pub(crate) mod system;
 pub(crate) mod transfers;
@@ -13,7 +19,7 @@ pub(crate) mod webhooks;
 
 use scaidrive_core::model::{FileName, FolderId, ShareId};
 use scaidrive_core::services::moves::{self, Target};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::errors::Failure;
 
@@ -30,6 +36,13 @@ impl TargetBody {
         let parent = moves::target_parent(self.target_folder_id, self.target_share_id)?;
         Ok(Target { parent, name: file_name(self.name)? })
     }
+}
+
+/// Tells a field that is null, which removes its value, from one that is not there.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Reads a name that may be left out.

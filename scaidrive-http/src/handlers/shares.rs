@@ -1,10 +1,11 @@
 //! Shares.
 
-use scaidrive_core::model::{Caller, ShareId, ShareType, UserId};
+use scaidrive_core::model::{Caller, ShareId, ShareType};
 use scaidrive_core::services::shares::{self, NewShare, SharePatch};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::present;
 use crate::errors::Failure;
 use crate::reply::{self, Answer};
 use crate::request::Request;
@@ -24,7 +25,7 @@ pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
 struct CreateBody {
     name: String,
     share_type: ShareType,
-    owner_id: Option<UserId>,
+    owner_id: Option<String>,
     description: Option<String>,
     quota_bytes: Option<u64>,
 }
@@ -56,13 +57,6 @@ struct PatchBody {
     #[serde(default, deserialize_with = "present")]
     quota_bytes: Option<Option<u64>>,
     is_public: Option<bool>,
-}
-
-/// Tells a field that is null, which removes its value, from one that is not there.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 pub(crate) async fn patch(caller: Caller, request: Request) -> Answer {

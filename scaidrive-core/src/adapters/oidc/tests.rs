@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::model::{Scope, Timestamp};
+use crate::model::{GroupId, Scope, Timestamp};
 
 const TENANT: &str = "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const OTHER_TENANT: &str = "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAW";
@@ -215,7 +215,7 @@ async fn tokens_of_every_algorithm_speak_for_their_user() {
         let told = provider.verify(&signer.sign(&claims)).await.unwrap();
         assert_eq!((told.user.as_str(), told.tenant.to_string().as_str()), ("ada", TENANT));
         assert_eq!(told.scopes, [Scope::FilesWrite]);
-        assert_eq!(told.groups.iter().map(|group| group.as_str()).collect::<Vec<_>>(), ["staff", "g2"]);
+        assert_eq!(told.groups.iter().map(GroupId::as_str).collect::<Vec<_>>(), ["staff", "g2"]);
         assert_eq!((told.email.as_deref(), told.name.as_deref()), (Some("ada@example.org"), Some("Ada")));
         assert_eq!(told.service_account.as_deref(), Some("robot"));
         assert!(told.partner.is_some());
@@ -272,6 +272,34 @@ async fn claims_that_do_not_hold_are_refused() {
     }
 }
 
+fn encode(part: &Value) -> String {
+    base64::Engine::encode(&URL_SAFE_NO_PAD, part.to_string())
+}
+
+/// Returns texts that are no token at all, or a good one with something else in the place of a part.
+fn mangled(good: &str, other_claims: &Value) -> Vec<(&'static str, String)> {
+    let (head, rest) = good.split_once('.').unwrap();
+    let (payload, signature) = rest.split_once('.').unwrap();
+    let with_head = |alg: &str, kid: &str| format!("{}.{rest}", encode(&json!({ "alg": alg, "kid": kid })));
+    vec![
+        ("empty", String::new()),
+        ("dots", "..".to_owned()),
+        ("junk", "a.b.c".to_owned()),
+        ("no ASCII", "é.ü.ß".to_owned()),
+        ("huge", format!("{head}.{}.{signature}", "A".repeat(9000))),
+        ("none", format!("{}.{payload}.", encode(&json!({ "alg": "none", "kid": "rsa" })))),
+        ("None", with_head("None", "rsa")),
+        ("RS512 by name", with_head("RS512", "rsa")),
+        ("another key's algorithm", with_head("ES256", "rsa")),
+        ("another key's id and algorithm", with_head("ES256", "ec")),
+        ("cut", good[..good.len() - 4].to_owned()),
+        ("longer", format!("{good}AAAA")),
+        ("four parts", format!("{good}.{signature}")),
+        ("no signature", format!("{head}.{payload}.")),
+        ("other claims", format!("{head}.{}.{signature}", encode(other_claims))),
+    ]
+}
+
 #[tokio::test]
 async fn what_is_no_token_of_these_keys_is_refused() {
     let (rsa, ec) = (Signer::new(Algorithm::RS256, "rsa"), Signer::new(Algorithm::ES256, "ec"));
@@ -281,50 +309,24 @@ async fn what_is_no_token_of_these_keys_is_refused() {
     let claims = house.claims();
     let good = rsa.sign(&claims);
     provider.verify(&good).await.unwrap();
-    let (head, rest) = good.split_once('.').unwrap();
-    let (payload, signature) = rest.split_once('.').unwrap();
-    let encode = |header: Value| base64::Engine::encode(&URL_SAFE_NO_PAD, header.to_string());
-    let hmac = |secret: &[u8]| {
-        let header = Header { kid: Some("rsa".to_owned()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap()
-    };
-    let modulus = rsa.jwk["n"].as_str().unwrap();
-    let crit = Header {
-        kid: Some("rsa".to_owned()),
-        crit: Some(vec!["exp".to_owned()]),
-        ..Header::new(Algorithm::RS256)
-    };
-    let bad = [
-        ("empty", String::new()),
-        ("dots", "..".to_owned()),
-        ("junk", "a.b.c".to_owned()),
-        ("no ASCII", "é.ü.ß".to_owned()),
-        ("huge", format!("{head}.{}.{signature}", "A".repeat(9000))),
-        ("none", format!("{}.{payload}.", encode(json!({ "alg": "none", "kid": "rsa" })))),
-        ("None", format!("{}.{payload}.{signature}", encode(json!({ "alg": "None", "kid": "rsa" })))),
-        ("HMAC with the modulus", hmac(modulus.as_bytes())),
-        ("HMAC with the key", hmac(rsa.jwk.to_string().as_bytes())),
-        ("RS512 by name", format!("{}.{rest}", encode(json!({ "alg": "RS512", "kid": "rsa" })))),
-        ("another key's algorithm", format!("{}.{rest}", encode(json!({ "alg": "ES256", "kid": "rsa" })))),
+    let made = |header: Header, key: &EncodingKey| jsonwebtoken::encode(&header, &claims, key).unwrap();
+    let head = |algorithm| Header { kid: Some("rsa".to_owned()), ..Header::new(algorithm) };
+    let hmac = |secret: &str| made(head(Algorithm::HS256), &EncodingKey::from_secret(secret.as_bytes()));
+    let jwk = serde_json::from_value(stranger.jwk.clone()).unwrap();
+    let crit = Header { crit: Some(vec!["exp".to_owned()]), ..head(Algorithm::RS256) };
+    let mut bad = mangled(&good, &house.with(json!({ "sub": "eve" })));
+    bad.extend([
+        ("HMAC with the modulus", hmac(rsa.jwk["n"].as_str().unwrap())),
+        ("HMAC with the key", hmac(&rsa.jwk.to_string())),
         ("another key's id", rsa.sign_as(Some("ec"), &claims)),
-        (
-            "another key's id and algorithm",
-            format!("{}.{rest}", encode(json!({ "alg": "ES256", "kid": "ec" }))),
-        ),
         ("an unknown id", rsa.sign_as(Some("nobody"), &claims)),
         ("a stranger's", stranger.sign(&claims)),
-        ("a stranger's with its key inside", {
-            let jwk = serde_json::from_value(stranger.jwk.clone()).unwrap();
-            let header = Header { jwk: Some(jwk), ..Header::new(Algorithm::RS256) };
-            jsonwebtoken::encode(&header, &claims, &stranger.key).unwrap()
-        }),
-        ("something critical", jsonwebtoken::encode(&crit, &claims, &rsa.key).unwrap()),
-        ("cut", good[..good.len() - 4].to_owned()),
-        ("longer", format!("{good}AAAA")),
-        ("four parts", format!("{good}.{signature}")),
-        ("no signature", format!("{head}.{payload}.")),
-        ("other claims", format!("{head}.{}.{signature}", encode(house.with(json!({ "sub": "eve" }))))),
-    ];
+        (
+            "a stranger's with its key inside",
+            made(Header { jwk: Some(jwk), ..head(Algorithm::RS256) }, &stranger.key),
+        ),
+        ("something critical", made(crit, &rsa.key)),
+    ]);
     for (what, token) in bad {
         let told = provider.verify(&token).await;
         assert!(is_refused(&told), "{what}: {told:?}");

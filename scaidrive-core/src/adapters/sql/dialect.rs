@@ -46,6 +46,11 @@ impl Dialect {
         head + &sums.join(", ")
     }
 
+    /// Spells the group of a `user_groups` row as a principal.
+    pub(super) const fn group_holder(self) -> &'static str {
+        if self.mysql { "CONCAT('group:', id)" } else { "CAST('group:' || CAST(id AS TEXT) AS BLOB)" }
+    }
+
     /// Names the integer type that a SUM is cast to (MySQL's is DECIMAL).
     pub(super) const fn integer(self) -> &'static str {
         if self.mysql { "SIGNED" } else { "INTEGER" }

@@ -15,6 +15,18 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0001_foundation.sql"),
     ),
     (
+        2,
+        "access",
+        include_str!("../../../../migrations/sqlite/0002_access.sql"),
+        include_str!("../../../../migrations/mysql/0002_access.sql"),
+    ),
+    (
+        4,
+        "quotas",
+        include_str!("../../../../migrations/sqlite/0004_quotas.sql"),
+        include_str!("../../../../migrations/mysql/0004_quotas.sql"),
+    ),
+    (
         6,
         "webhooks",
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),

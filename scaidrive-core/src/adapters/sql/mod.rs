@@ -3,15 +3,19 @@
 //! `statement` runs the text, `dialect` holds the few words that differ, one file an area holds the queries;
 //! `sqlite` and `mysql` are the two ways to open, write and migrate.
 
+mod access;
 mod chunks;
 mod contents;
 mod dialect;
 mod errors;
+mod groups;
 mod jobs;
 mod ledger;
 mod migrations;
 mod mysql;
+mod quotas;
 mod shares;
+mod sight;
 mod sqlite;
 mod statement;
 mod store;

@@ -73,6 +73,12 @@ impl From<&[u8]> for Arg {
     }
 }
 
+impl From<Vec<u8>> for Arg {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Bytes(Some(value))
+    }
+}
+
 impl From<Option<&[u8]>> for Arg {
     fn from(value: Option<&[u8]>) -> Self {
         Self::Bytes(value.map(<[u8]>::to_vec))
@@ -125,6 +131,12 @@ impl Statement {
     pub(super) fn push_list<A: Into<Arg>>(self, values: impl ExactSizeIterator<Item = A>) -> Self {
         let statement = self.push_groups(1, values.len());
         values.fold(statement, Self::bind)
+    }
+
+    /// Appends `(?,?,…)` and binds the texts of these values to it, byte for byte.
+    pub(super) fn push_raw_list<T: ToString>(self, values: impl IntoIterator<Item = T>) -> Self {
+        let texts: Vec<Vec<u8>> = values.into_iter().map(|value| value.to_string().into_bytes()).collect();
+        self.push_list(texts.into_iter())
     }
 }
 

@@ -133,7 +133,7 @@ impl MetadataStore for SqlStore {
             // Asked on the writer's own connection, which sees every commit but its own as foreign.
             let Ok(version) = writer.data_version().await else { continue };
             let mut seen = self.seen_data_version.lock().await;
-            if seen.replace(version).is_some_and(|before| before != version) {
+            if seen.replace(version) != Some(version) {
                 return;
             }
         }

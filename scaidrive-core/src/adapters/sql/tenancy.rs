@@ -5,10 +5,12 @@ use async_trait::async_trait;
 use super::SqlRows;
 use super::statement::{SqlRow, sql};
 use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
-use crate::ports::metadata::{ShareQuery, TenancyReads, TenancyWrites};
+use crate::ports::metadata::{TenancyReads, TenancyWrites};
 
-const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at FROM tenants";
-const USER: &str = "SELECT id, tenant_id, email, name, status, admin_role, created_at FROM users";
+const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at, display_name FROM tenants";
+/// The columns that `user_at` reads, in its order, from a table called `u`.
+pub(super) const USER_COLUMNS: &str = "u.id, u.tenant_id, u.email, u.name, u.status, u.admin_role, u.created_at, \
+     u.display_name, u.avatar_url, u.provisioning_source, u.synced_at, u.last_login_at";
 
 fn tenant(row: &SqlRow) -> Result<Tenant> {
     Ok(Tenant {
@@ -18,10 +20,12 @@ fn tenant(row: &SqlRow) -> Result<Tenant> {
         status: row.parse(3)?,
         settings: row.json(4)?,
         created_at: row.time(5)?,
+        display_name: row.opt_string(6)?,
     })
 }
 
-fn user(row: &SqlRow) -> Result<User> {
+/// Reads a user whose columns come first.
+pub(super) fn user_at(row: &SqlRow) -> Result<User> {
     Ok(User {
         id: row.parse_raw(0)?,
         tenant_id: row.parse(1)?,
@@ -30,7 +34,20 @@ fn user(row: &SqlRow) -> Result<User> {
         status: row.parse(4)?,
         admin_role: row.opt_parse(5)?,
         created_at: row.time(6)?,
+        display_name: row.opt_string(7)?,
+        avatar_url: row.opt_string(8)?,
+        provisioning_source: row.string(9)?,
+        scaikey_synced_at: row.opt_time(10)?,
+        last_login_at: row.opt_time(11)?,
     })
+}
+
+impl SqlRows<'_> {
+    async fn user_row(&mut self, tenant: TenantId, id: &UserId, lock: &str) -> Result<Option<User>> {
+        let query = sql(format!("SELECT {USER_COLUMNS} FROM users u WHERE u.tenant_id = ? AND u.id = ?"));
+        let row = self.conn.fetch_one(query.push(lock).text(tenant).raw(id.as_str())).await?;
+        row.as_ref().map(user_at).transpose()
+    }
 }
 
 #[async_trait]
@@ -50,22 +67,15 @@ impl TenancyReads for SqlRows<'_> {
     }
 
     async fn user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {
-        let query = sql(USER).push(" WHERE tenant_id = ? AND id = ?").text(tenant).raw(id.as_str());
-        self.conn.fetch_one(query).await?.as_ref().map(user).transpose()
-    }
-
-    async fn users(&mut self, tenant: TenantId, limit: u32, offset: u32) -> Result<Vec<User>> {
-        let query = sql(USER).push(" WHERE tenant_id = ? ORDER BY id LIMIT ? OFFSET ?");
-        let rows = self.conn.fetch(query.text(tenant).bind(limit).bind(offset)).await?;
-        rows.iter().map(user).collect()
+        self.user_row(tenant, id, "").await
     }
 
     async fn share(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
         self.share_row(tenant, id, "").await
     }
 
-    async fn shares(&mut self, tenant: TenantId, query: &ShareQuery) -> Result<(Vec<Share>, u64)> {
-        self.share_page(tenant, query).await
+    async fn fill_usage(&mut self, tenant: TenantId, shares: &mut [Share]) -> Result<()> {
+        self.fill_share_usage(tenant, shares).await
     }
 
     async fn favorites(&mut self, tenant: TenantId, user: &UserId) -> Result<Vec<(NodeId, Timestamp)>> {
@@ -84,22 +94,26 @@ impl TenancyWrites for SqlRows<'_> {
     }
 
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let insert = sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?)");
+        let insert =
+            sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)");
         let insert = insert
             .text(tenant.id)
             .text(tenant.partner_id)
             .bind(tenant.name.as_str())
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
-            .bind(tenant.created_at.as_micros());
+            .bind(tenant.created_at.as_micros())
+            .bind(tenant.display_name.clone());
         self.conn.execute(insert).await.map(drop)
     }
 
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let update = sql("UPDATE tenants SET name = ?, status = ?, settings = ? WHERE id = ?");
+        let update =
+            sql("UPDATE tenants SET name = ?, display_name = ?, status = ?, settings = ? WHERE id = ?");
         let update = update
             .bind(tenant.name.as_str())
+            .bind(tenant.display_name.clone())
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
             .text(tenant.id);
@@ -107,8 +121,11 @@ impl TenancyWrites for SqlRows<'_> {
     }
 
     async fn insert_user(&mut self, user: &User) -> Result<bool> {
-        let insert = sql("INSERT INTO users (id, tenant_id, email, name, status, admin_role, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)");
+        let insert = sql(
+            "INSERT INTO users (id, tenant_id, email, name, status, admin_role, created_at, display_name, \
+             avatar_url, provisioning_source, synced_at, last_login_at) VALUES ",
+        )
+        .push_groups(1, 12);
         let insert = insert
             .raw(user.id.as_str())
             .text(user.tenant_id)
@@ -116,22 +133,18 @@ impl TenancyWrites for SqlRows<'_> {
             .bind(user.name.clone())
             .text(user.status)
             .bind(user.admin_role.map(|role| role.to_string()))
-            .bind(user.created_at.as_micros());
+            .bind(user.created_at.as_micros())
+            .bind(user.display_name.clone())
+            .bind(user.avatar_url.clone())
+            .bind(user.provisioning_source.as_str())
+            .bind(user.scaikey_synced_at.map(Timestamp::as_micros))
+            .bind(user.last_login_at.map(Timestamp::as_micros));
         super::errors::unless_duplicate(self.conn.execute(insert).await)
     }
 
-    async fn update_user(&mut self, user: &User) -> Result<()> {
-        let update = sql(
-            "UPDATE users SET email = ?, name = ?, status = ?, admin_role = ? WHERE tenant_id = ? AND id = ?",
-        );
-        let update = update
-            .bind(user.email.clone())
-            .bind(user.name.clone())
-            .text(user.status)
-            .bind(user.admin_role.map(|role| role.to_string()))
-            .text(user.tenant_id)
-            .raw(user.id.as_str());
-        self.conn.execute(update).await.map(drop)
+    async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {
+        let lock = self.dialect().current_read();
+        self.user_row(tenant, id, lock).await
     }
 
     async fn insert_share(&mut self, share: &Share) -> Result<()> {

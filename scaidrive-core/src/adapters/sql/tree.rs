@@ -17,7 +17,7 @@ use crate::model::{
 use crate::ports::metadata::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 
 /// The columns that `node` reads, in its order, from a table called `n`.
-const NODE: &str = "n.id, n.tenant_id, n.share_id, n.parent_id, n.name, n.owner_id, n.created_by, n.created_at, \
+pub(super) const NODE: &str = "n.id, n.tenant_id, n.share_id, n.parent_id, n.name, n.owner_id, n.created_by, n.created_at, \
      n.modified_by, n.modified_at, n.inherit_acl, n.trashed_at, n.size, n.mime_type, n.version_id, n.version, \
      n.content_id, n.checksum";
 
@@ -419,6 +419,13 @@ impl TreeWrites for SqlRows<'_> {
             let removed = self.conn.execute(delete).await?;
             if removed != part.len() as u64 {
                 return Err(Error::internal("a node vanished while its subtree was purged"));
+            }
+            for text in [
+                "DELETE FROM acl_entries WHERE tenant_id = ? AND resource_id IN ",
+                "DELETE FROM favorites WHERE tenant_id = ? AND node_id IN ",
+            ] {
+                let delete = sql(text).text(tenant).push_list(part.iter().map(ToString::to_string));
+                self.conn.execute(delete).await?;
             }
         }
         Ok(())

@@ -2,8 +2,10 @@
 //!
 //! The traits are split by area, reads from writes; [`Reads`] and [`Writes`] bundle them.
 
+mod access;
 mod content;
 mod ledger;
+mod quotas;
 mod tenancy;
 mod tree;
 mod webhooks;
@@ -13,11 +15,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use access::{
+    AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
+};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
-pub use tenancy::{ShareQuery, TenancyReads, TenancyWrites, UserProfile};
+pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
+pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use webhooks::WebhookWrites;
 
@@ -25,21 +31,52 @@ use crate::model::{Result, Timestamp};
 
 /// Everything that can be read.
 pub trait Reads:
-    TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send
+    TenancyReads
+    + AccessReads
+    + QuotaReads
+    + TreeReads
+    + ContentReads
+    + ChunkReads
+    + LedgerReads
+    + JobReads
+    + Send
 {
 }
 
-impl<T: TenancyReads + TreeReads + ContentReads + ChunkReads + LedgerReads + JobReads + Send> Reads for T {}
+impl<
+    T: TenancyReads
+        + AccessReads
+        + QuotaReads
+        + TreeReads
+        + ContentReads
+        + ChunkReads
+        + LedgerReads
+        + JobReads
+        + Send,
+> Reads for T
+{
+}
 
 /// Everything that can be read and written inside a transaction.
 pub trait Writes:
-    Reads + TenancyWrites + TreeWrites + ContentWrites + ChunkWrites + LedgerWrites + JobWrites + WebhookWrites
+    Reads
+    + TenancyWrites
+    + AccessWrites
+    + QuotaWrites
+    + TreeWrites
+    + ContentWrites
+    + ChunkWrites
+    + LedgerWrites
+    + JobWrites
+    + WebhookWrites
 {
 }
 
 impl<
     T: Reads
         + TenancyWrites
+        + AccessWrites
+        + QuotaWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
@@ -101,7 +138,8 @@ pub trait MetadataStore: Send + Sync + fmt::Debug {
     /// Fails unless the database answers.
     async fn ping(&self) -> Result<()>;
 
-    /// Waits until a commit of another process may have become visible; never returns where that cannot be told.
+    /// Waits until a commit of another process may have become visible since the last call; never returns where that
+    /// cannot be told. The first call only takes its bearings: what it missed, nobody else tells of.
     async fn foreign_commit(&self);
 
     /// Finishes what is under way and closes the connections.

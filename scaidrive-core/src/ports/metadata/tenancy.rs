@@ -2,33 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::model::{
-    AdminRole, NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
-};
-
-/// Which shares a listing shows.
-#[derive(Clone, Debug, Default)]
-pub struct ShareQuery {
-    /// Only those this user owns or, being public, may read; nothing for all of the tenant.
-    pub visible_to: Option<UserId>,
-    /// Also those in the trash.
-    pub include_trashed: bool,
-    /// At most so many.
-    pub limit: u32,
-    /// After so many.
-    pub offset: u32,
-}
-
-/// What an identity tells about a user.
-#[derive(Clone, Debug, Default)]
-pub struct UserProfile {
-    /// Address, if known.
-    pub email: Option<String>,
-    /// Name, if known.
-    pub name: Option<String>,
-    /// Role to give a new user.
-    pub admin_role: Option<AdminRole>,
-}
+use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
 
 /// Reads partners, tenants, users and shares.
 #[async_trait]
@@ -41,12 +15,10 @@ pub trait TenancyReads: Send {
     async fn tenants(&mut self) -> Result<Vec<Tenant>>;
     /// Returns a user of the tenant.
     async fn user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>>;
-    /// Returns users of the tenant by id.
-    async fn users(&mut self, tenant: TenantId, limit: u32, offset: u32) -> Result<Vec<User>>;
     /// Returns a share of the tenant, trashed ones too; what it uses is a counter of its own (`LedgerReads::usage`).
     async fn share(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>>;
-    /// Returns the shares that match, by name, with what they use, and how many match in all.
-    async fn shares(&mut self, tenant: TenantId, query: &ShareQuery) -> Result<(Vec<Share>, u64)>;
+    /// Says of shares what they use.
+    async fn fill_usage(&mut self, tenant: TenantId, shares: &mut [Share]) -> Result<()>;
     /// Returns the user's favourites, newest first.
     async fn favorites(&mut self, tenant: TenantId, user: &UserId) -> Result<Vec<(NodeId, Timestamp)>>;
 }
@@ -62,8 +34,8 @@ pub trait TenancyWrites: Send {
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
     /// Inserts a user; tells whether there was none (concurrent first requests make one row).
     async fn insert_user(&mut self, user: &User) -> Result<bool>;
-    /// Replaces a user's address, name, status and role.
-    async fn update_user(&mut self, user: &User) -> Result<()>;
+    /// Returns a user of the tenant, and keeps others from changing it until this commits.
+    async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>>;
     /// Inserts a share.
     async fn insert_share(&mut self, share: &Share) -> Result<()>;
     /// Replaces a share's name, description, settings, quota and trash flag.

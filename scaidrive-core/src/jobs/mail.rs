@@ -1,0 +1,29 @@
+//! Sends mail that a mutation asked for.
+
+use async_trait::async_trait;
+
+use super::Job;
+use crate::Drive;
+use crate::model::{Error, Result};
+use crate::ports::Mail;
+use crate::ports::metadata::JobRow;
+use crate::services::mutation::MAIL;
+
+pub(super) struct SendMail;
+
+#[async_trait]
+impl Job for SendMail {
+    fn name(&self) -> &'static str {
+        MAIL
+    }
+
+    async fn run(&self, drive: &Drive, job: &JobRow) -> Result<()> {
+        let mail: Mail = serde_json::from_value(job.payload.clone())
+            .map_err(|error| Error::internal(format!("the job holds no mail: {error}")))?;
+        drive.mailer.send(&mail).await
+    }
+
+    fn every_secs(&self) -> Option<u32> {
+        None
+    }
+}

@@ -1,0 +1,26 @@
+//! Mail to people.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Result;
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The recipient's address.
+    pub to: String,
+    /// What it is about.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Sends mail. It is called by a job, so that a failure is tried again and a mutation never waits for it.
+#[async_trait]
+pub trait Mailer: Send + Sync + fmt::Debug {
+    /// Hands a mail to whoever delivers it; sending one twice does no harm.
+    async fn send(&self, mail: &Mail) -> Result<()>;
+}
