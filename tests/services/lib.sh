@@ -146,6 +146,24 @@ TOML
     "$(sed -n 's/^Key ID: *//p' <<< "$key")" "$(sed -n 's/^Secret key: *//p' <<< "$key")"
 }
 
+# OpenID Connect providers: npm's oidc-provider, which stays in the cache.
+start_oidc() {
+  local dir=$1 port home=$cache/oidc
+  need node nodejs && need npm npm || return 0
+  if [ ! -d "$home/node_modules/oidc-provider" ]; then
+    say "installing oidc-provider"
+    mkdir -p "$home"
+    npm install --no-audit --no-fund --prefix "$home" oidc-provider@9 > "$dir/npm.log" 2>&1 \
+      || { say "SKIPPED: oidc-provider could not be installed"; return 0; }
+  fi
+  port=$(free_port)
+  MODULES="$home" node "$(dirname "${BASH_SOURCE[0]}")/oidc/provider.mjs" "$port" > "$dir/oidc.log" 2>&1 &
+  started "$dir" oidc $!
+  await 30 curl -fs "http://127.0.0.1:$port/" \
+    || { say "oidc-provider did not start:"; tail -5 "$dir/oidc.log" >&2; return 1; }
+  export_to "$dir" SCAIDRIVE_TEST_OIDC_URL "http://127.0.0.1:$port"
+}
+
 stop_all() {
   local dir=$1 file pid
   for file in "$dir"/*.pid; do

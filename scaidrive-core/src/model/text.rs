@@ -35,6 +35,14 @@ macro_rules! text_enum {
 
 pub(crate) use text_enum;
 
+/// Returns what another system calls something, fit to be kept: without control characters and space around it,
+/// cut to 255 bytes; nothing if nothing is left.
+pub fn tidy(text: &str) -> Option<String> {
+    let mut text: String = text.trim().chars().filter(|letter| !letter.is_control()).collect();
+    text.truncate(text.floor_char_boundary(255));
+    if text.is_empty() { None } else { Some(text) }
+}
+
 /// Says that a text is not in a closed set of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownWord;
@@ -46,3 +54,15 @@ impl std::fmt::Display for UnknownWord {
 }
 
 impl std::error::Error for UnknownWord {}
+
+#[cfg(test)]
+mod tests {
+    use super::tidy;
+
+    #[test]
+    fn what_others_call_something_is_cut_and_cleaned() {
+        assert_eq!(tidy("  Ada\u{0} L\n ").as_deref(), Some("Ada L"));
+        assert_eq!(tidy(&"é".repeat(200)).unwrap().len(), 254);
+        assert_eq!(tidy(" \t"), None);
+    }
+}

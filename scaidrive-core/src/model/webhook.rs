@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{TenantId, Timestamp, text_enum};
+use super::acl::Principal;
+use super::{TenantId, Timestamp, text_enum, tidy};
 
 text_enum! {
     /// What happened.
@@ -54,9 +55,6 @@ text_enum! {
     }
 }
 
-/// The longest text that is taken over, in characters.
-const LONGEST_TEXT: usize = 255;
-
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct EventResource {
@@ -101,9 +99,22 @@ pub struct WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// Returns a text of its data, if it is there and not blank, cut to 255 characters.
+    /// Returns a text of its data, fit to be kept.
     pub fn text(&self, name: &str) -> Option<String> {
-        let text: String = self.data.get(name)?.as_str()?.trim().chars().take(LONGEST_TEXT).collect();
-        Some(text).filter(|text| !text.is_empty())
+        tidy(self.data.get(name)?.as_str()?)
+    }
+
+    /// Returns who came into a group or left it: `data.user_id`, or `data.member` with a type and an id.
+    pub fn member(&self) -> Option<Principal> {
+        let id = |value: &Value| value.as_str().map(str::to_owned);
+        if let Some(user) = self.data.get("user_id").and_then(id) {
+            return Some(Principal::User(user.parse().ok()?));
+        }
+        let member: EventResource = serde_json::from_value(self.data.get("member")?.clone()).ok()?;
+        match member.kind.as_str() {
+            "user" => Some(Principal::User(member.id.parse().ok()?)),
+            "group" => Some(Principal::Group(member.id.parse().ok()?)),
+            _ => None,
+        }
     }
 }

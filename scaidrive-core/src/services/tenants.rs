@@ -298,7 +298,7 @@ impl Mutation for FirstSignIn {
         let tenant = tx.caller.tenant;
         // Of several first requests at once, one notes the first sign-in.
         let is_first = tx.rows.note_first_login(tenant, &self.0, tx.now).await?;
-        let mut user = tx.rows.user(tenant, &self.0).await?.ok_or(Error::NotFound)?;
+        let mut user = tx.rows.lock_user(tenant, &self.0).await?.ok_or(Error::NotFound)?;
         if !is_first {
             return Ok(user);
         }

@@ -162,7 +162,7 @@ impl Mutation for ChangeUser {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<User> {
         check_admin(tx.caller)?;
-        let mut user = tx.rows.user(tx.caller.tenant, &self.id).await?.ok_or(Error::NotFound)?;
+        let mut user = tx.rows.lock_user(tx.caller.tenant, &self.id).await?.ok_or(Error::NotFound)?;
         check_role(tx.caller, user.admin_role)?;
         let before = user.clone();
         apply(&mut user, self.patch.clone());

@@ -101,17 +101,16 @@ impl Mutation for Apply {
         match event.kind.resource() {
             "tenant" => apply_tenant(tx, event).await,
             "user" => apply_user(tx, event).await,
+            _ if matches!(event.kind, EventKind::GroupMemberAdded | EventKind::GroupMemberRemoved) => {
+                apply_member(tx, event).await
+            }
             _ => apply_group(tx, event).await,
         }
     }
 }
 
-/// Tells whether an event is news about its resource, and remembers that it was applied.
-async fn is_news(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<bool> {
-    is_news_of(tx, event, &event.resource.kind, &event.resource.id).await
-}
-
-async fn is_news_of(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str) -> Result<bool> {
+/// Tells whether an event is news about a thing, and remembers that it was applied.
+async fn is_news(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str) -> Result<bool> {
     let last = tx.rows.lock_webhook_resource(event.tenant_id, kind, id).await?;
     if event.timestamp < last {
         return Ok(false);
@@ -120,23 +119,23 @@ async fn is_news_of(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str)
     Ok(true)
 }
 
+fn subject<T: std::str::FromStr>(event: &WebhookEvent) -> Result<T> {
+    let id = event.resource.id.as_str();
+    id.parse().map_err(|_| Error::invalid("resource", "its id has control characters", id))
+}
+
 async fn apply_user(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    let id: UserId = event
-        .resource
-        .id
-        .parse()
-        .map_err(|_| Error::invalid("resource", "its id is no user id", event.resource.id.as_str()))?;
-    if !is_news(tx, event).await? {
+    let id: UserId = subject(event)?;
+    if !is_news(tx, event, "user", id.as_str()).await? {
         return Ok(WebhookOutcome::Stale);
     }
     // One whom we have not seen yet is written down too: a suspension must hold at the first sign-in.
-    let known = tx.rows.user(event.tenant_id, &id).await?;
-    let new = User { provisioning_source: "scaikey".to_owned(), ..User::new(event.tenant_id, id, tx.now) };
-    let is_new = known.is_none();
-    let user = updated(known.unwrap_or(new), event);
-    if !is_new || !tx.rows.insert_user(&user).await? {
-        tx.rows.update_user(&user).await?;
+    if tx.rows.lock_user(event.tenant_id, &id).await?.is_none() {
+        tx.rows.insert_user(&User::new(event.tenant_id, id.clone(), tx.now)).await?;
     }
+    let user = tx.rows.lock_user(event.tenant_id, &id).await?.ok_or(Error::NotFound)?;
+    let user = updated(user, event, tx.now);
+    tx.rows.update_user(&user).await?;
     let told = json!({ "event_id": event.event_id, "event_type": event.kind, "status": user.status });
     let audit = AuditEvent::new(AuditCategory::Admin, "user.sync", ResourceKind::User, &user.id);
     tx.audit(audit.with(told));
@@ -144,27 +143,29 @@ async fn apply_user(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutc
 }
 
 /// Returns the user as an event leaves it; what the event does not tell stays.
-fn updated(mut user: User, event: &WebhookEvent) -> User {
-    user.email = event.text("email").or(user.email);
-    user.name = event.text("name").or(user.name);
-    user.display_name = event.text("display_name").or(user.display_name);
-    user.avatar_url = event.text("avatar_url").or(user.avatar_url);
-    user.scaikey_synced_at = Some(event.timestamp);
+fn updated(user: User, event: &WebhookEvent, now: Timestamp) -> User {
     let told = event.text("status").and_then(|status| status.parse().ok());
-    user.status = match event.kind {
-        EventKind::UserDeleted => UserStatus::Deleted,
-        EventKind::UserSuspended => UserStatus::Suspended,
-        EventKind::UserActivated => UserStatus::Active,
-        _ => told.unwrap_or(user.status),
-    };
-    user
+    User {
+        email: event.text("email").or(user.email),
+        name: event.text("name").or(user.name),
+        display_name: event.text("display_name").or(user.display_name),
+        status: match event.kind {
+            EventKind::UserDeleted => UserStatus::Deleted,
+            EventKind::UserSuspended => UserStatus::Suspended,
+            EventKind::UserActivated => UserStatus::Active,
+            _ => told.unwrap_or(user.status),
+        },
+        provisioning_source: "scaikey".to_owned(),
+        scaikey_synced_at: Some(now),
+        ..user
+    }
 }
 
 async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
     if event.resource.id != event.tenant_id.to_string() {
         return Err(Error::invalid("resource", "is another tenant", event.resource.id.as_str()));
     }
-    if !is_news(tx, event).await? {
+    if !is_news(tx, event, "tenant", &event.resource.id).await? {
         return Ok(WebhookOutcome::Stale);
     }
     let tenant = tx.rows.tenant(event.tenant_id).await?.ok_or(Error::NotFound)?;
@@ -181,64 +182,137 @@ async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOu
 }
 
 async fn apply_group(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    let wrong = |_| Error::invalid("resource", "its id is no group id", event.resource.id.as_str());
-    let id: GroupId = event.resource.id.parse().map_err(wrong)?;
+    let id: GroupId = subject(event)?;
     tx.rows.lock_groups(event.tenant_id).await?;
-    match event.kind {
-        EventKind::GroupMemberAdded | EventKind::GroupMemberRemoved => apply_membership(tx, event, id).await,
-        _ if !is_news(tx, event).await? => Ok(WebhookOutcome::Stale),
-        EventKind::GroupDeleted => {
-            if tx.rows.group(event.tenant_id, &id).await?.is_some() {
-                groups::remove(tx, &id).await?;
-            }
-            Ok(WebhookOutcome::Applied)
-        }
-        _ => mirror_group(tx, event, id).await.map(|()| WebhookOutcome::Applied),
+    if !is_news(tx, event, "group", id.as_str()).await? {
+        return Ok(WebhookOutcome::Stale);
     }
+    let is_known = tx.rows.group(event.tenant_id, &id).await?.is_some();
+    match event.kind {
+        EventKind::GroupDeleted if is_known => remove_group(tx, &id).await?,
+        EventKind::GroupDeleted => return Ok(WebhookOutcome::Ignored),
+        _ => mirror_group(tx, event, &id).await?,
+    }
+    Ok(WebhookOutcome::Applied)
 }
 
-/// Makes the mirror of a group say what the event says.
-async fn mirror_group(tx: &mut Tx<'_>, event: &WebhookEvent, id: GroupId) -> Result<()> {
-    let name = event.text("name").or_else(|| event.text("group_name"));
-    let Some(mut group) = tx.rows.group(event.tenant_id, &id).await? else {
+/// Writes down what an event says about a group.
+async fn mirror_group(tx: &mut Tx<'_>, event: &WebhookEvent, id: &GroupId) -> Result<()> {
+    let (name, description) = (event.text("name"), event.text("description"));
+    let Some(mut group) = tx.rows.group(event.tenant_id, id).await? else {
         let name = name.unwrap_or_else(|| id.to_string());
-        let new = NewGroup { id: Some(id), name, description: event.text("description"), is_mirrored: true };
+        let new = NewGroup { id: Some(id.clone()), name, description, is_mirrored: true };
         return groups::insert(tx, &new).await.map(drop);
     };
     group.name = name.unwrap_or(group.name);
-    group.description = event.text("description").or(group.description);
-    group.scaikey_synced_at = Some(event.timestamp);
+    group.description = description.or(group.description);
+    group.scaikey_synced_at = Some(tx.now);
     tx.rows.update_group(&group).await?;
-    let told = json!({ "event_id": event.event_id, "event_type": event.kind, "name": group.name });
-    let audit = AuditEvent::new(AuditCategory::Admin, "group.sync", ResourceKind::Group, &group.id);
-    tx.audit(audit.with(told));
+    let audit = AuditEvent::new(AuditCategory::Admin, "group.sync", ResourceKind::Group, id);
+    tx.audit(audit.with(json!({ "event_id": event.event_id, "name": group.name })));
     Ok(())
 }
 
-/// Puts a user into a group or takes it out. Each membership has an order of its own: news of one user say nothing
-/// of another.
-async fn apply_membership(tx: &mut Tx<'_>, event: &WebhookEvent, group: GroupId) -> Result<WebhookOutcome> {
-    let told = event.text("user_id").or_else(|| event.text("member_id"));
-    let missing = || Error::invalid("data", "names no user_id", serde_json::Value::Null);
-    let user: UserId = told.and_then(|id| id.parse().ok()).ok_or_else(missing)?;
-    let pair = Sha256Hash::of(format!("{group}\0{user}").as_bytes()).to_string();
-    if !is_news_of(tx, event, "membership", &pair).await? {
+/// Removes a group. One that owns a share cannot go, but nobody may keep access through it: it is emptied.
+async fn remove_group(tx: &mut Tx<'_>, id: &GroupId) -> Result<()> {
+    match groups::remove(tx, id).await {
+        Err(Error::Invalid { .. }) => {}
+        done => return done,
+    }
+    tracing::warn!(group = %id, "the provider removed a group that owns a share: it is empty now");
+    for (member, _) in tx.rows.group_members(tx.caller.tenant, id).await? {
+        groups::leave(tx, id, &member).await?;
+    }
+    Ok(())
+}
+
+async fn apply_member(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
+    let id: GroupId = subject(event)?;
+    let none = || Error::invalid("data", "user_id or member says who", serde_json::Value::Null);
+    let member = event.member().ok_or_else(none)?;
+    tx.rows.lock_groups(event.tenant_id).await?;
+    if !is_news(tx, event, "member", &membership(&id, &member)).await? {
         return Ok(WebhookOutcome::Stale);
     }
-    let is_known = tx.rows.group(event.tenant_id, &group).await?.is_some();
-    let principal = Principal::User(user);
     if event.kind == EventKind::GroupMemberRemoved {
-        // Also of a group unknown here: tokens that claim it are not to be believed once it is known.
-        groups::leave(tx, &group, &principal).await?;
+        groups::leave(tx, &id, &member).await?;
         return Ok(WebhookOutcome::Applied);
     }
-    if !is_known {
-        let last = tx.rows.lock_webhook_resource(event.tenant_id, "group", group.as_str()).await?;
+    if tx.rows.group(event.tenant_id, &id).await?.is_none() {
+        // Unknown because its own event is still to come, or because it is gone since.
+        let last = tx.rows.lock_webhook_resource(event.tenant_id, "group", id.as_str()).await?;
         if event.timestamp < last {
             return Ok(WebhookOutcome::Stale);
         }
-        mirror_group(tx, event, group.clone()).await?;
+        let new =
+            NewGroup { id: Some(id.clone()), name: id.to_string(), description: None, is_mirrored: true };
+        groups::insert(tx, &new).await?;
     }
-    groups::join(tx, &group, &principal).await?;
+    groups::join(tx, &id, &member).await?;
     Ok(WebhookOutcome::Applied)
+}
+
+/// Returns a key of a membership that fits in a column, however long the two ids are.
+fn membership(group: &GroupId, member: &Principal) -> String {
+    Sha256Hash::of(format!("{group}\0{member}").as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn sign(secret: &[u8], stamp: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+        mac.update(format!("{stamp}.").as_bytes());
+        mac.update(body);
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn verdict(header: &str, body: &[u8]) -> bool {
+        verify(b"secret", header, body, Timestamp::from_micros(NOW * 1_000_000)).is_ok()
+    }
+
+    /// Computed by another program: `printf '1800000000.{}' | openssl dgst -sha256 -hmac secret`.
+    #[test]
+    fn a_known_signature_holds() {
+        assert!(verdict(
+            "t=1800000000,v1=bb7079132825ac793cea8c013c1dd24d926b9b02132245b10588d9e5c0df70d7",
+            b"{}"
+        ));
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_body_and_time_alone() {
+        let header = |stamp: i64| format!("t={stamp},v1={}", sign(b"secret", &stamp.to_string(), b"{}"));
+        let good = header(NOW);
+        assert!(verdict(&good, b"{}"));
+        assert!(verdict(&good.replace(",v1", ", v0=x, v1"), b"{}"), "other schemes are passed over");
+        assert!(
+            verdict(&good.replace(",v1", &format!(",v1={},v1", "0".repeat(64))), b"{}"),
+            "one that fits is enough"
+        );
+        assert!(verdict(&header(NOW - 300), b"{}") && verdict(&header(NOW + 300), b"{}"));
+        let hex = sign(b"secret", &NOW.to_string(), b"{}");
+        let bad = [
+            header(NOW - 301),
+            header(NOW + 301),
+            header(NOW).replace(&NOW.to_string(), &(NOW + 1).to_string()),
+            format!("t={NOW},v1={}", sign(b"other", &NOW.to_string(), b"{}")),
+            format!("t={NOW},v1={}", &hex[..62]),
+            format!("t={NOW},v1={hex}00"),
+            format!("t={NOW},v1="),
+            format!("t={NOW}"),
+            format!("v1={hex}"),
+            format!("t=,v1={hex}"),
+            format!("t=-9223372036854775808,v1={hex}"),
+            format!("t={NOW},v1=é{}", &hex[2..]),
+            String::new(),
+        ];
+        for header in bad {
+            assert!(!verdict(&header, b"{}"), "{header}");
+        }
+        assert!(!verdict(&good, b"{} "));
+    }
 }

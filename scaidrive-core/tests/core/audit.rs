@@ -27,9 +27,7 @@ impl House {
     fn tamper(&self, sql: &str) {
         let file = self.dir.path().join("scaidrive.db");
         let script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=30); \
-             n=c.execute(sys.argv[2]).rowcount; c.commit(); sys.exit(0 if n>=1 else 9)"; n=c.execute(sys.argv[2]).rowcount; \
-             c.commit(); sys.exit(0 if n>=1 else 9)"
-        );
+             n=c.execute(sys.argv[2]).rowcount; c.commit(); sys.exit(0 if n>=1 else 9)";
         let done = Command::new("python3").args(["-c", script]).arg(file).arg(sql).status().unwrap();
         assert!(done.success(), "{sql}");
     }

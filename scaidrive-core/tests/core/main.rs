@@ -11,3 +11,4 @@ mod quotas;
 mod races;
 mod schema;
 mod services;
+mod webhooks;

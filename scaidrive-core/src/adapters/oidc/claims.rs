@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::model::{Error, Result, Scope, ScopelessTokens, TenantId, Timestamp, UserId};
+use crate::model::{Error, Result, Scope, ScopelessTokens, TenantId, Timestamp, UserId, tidy};
 use crate::ports::Claims;
 
 /// Clocks may differ by so much.
 const LEEWAY: Duration = Duration::from_secs(60);
-
-/// The longest name or address that is taken over, in characters.
-const LONGEST_TEXT: usize = 255;
 
 /// Scopes of OpenID Connect itself: they ask for claims, and grant nothing.
 const OIDC_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
@@ -105,8 +102,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn text(token: &Value, name: &str) -> Option<String> {
-    let text: String = token[name].as_str()?.trim().chars().take(LONGEST_TEXT).collect();
-    Some(text).filter(|text| !text.is_empty())
+    tidy(token[name].as_str()?)
 }
 
 fn parsed<T: FromStr>(token: &Value, name: &str) -> Option<T> {

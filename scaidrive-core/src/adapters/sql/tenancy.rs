@@ -42,6 +42,14 @@ pub(super) fn user_at(row: &SqlRow) -> Result<User> {
     })
 }
 
+impl SqlRows<'_> {
+    async fn user_row(&mut self, tenant: TenantId, id: &UserId, lock: &str) -> Result<Option<User>> {
+        let query = sql(format!("SELECT {USER_COLUMNS} FROM users u WHERE u.tenant_id = ? AND u.id = ?"));
+        let row = self.conn.fetch_one(query.push(lock).text(tenant).raw(id.as_str())).await?;
+        row.as_ref().map(user_at).transpose()
+    }
+}
+
 #[async_trait]
 impl TenancyReads for SqlRows<'_> {
     async fn first_partner(&mut self) -> Result<Option<PartnerId>> {
@@ -59,9 +67,7 @@ impl TenancyReads for SqlRows<'_> {
     }
 
     async fn user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {
-        let query = sql(format!("SELECT {USER_COLUMNS} FROM users u WHERE u.tenant_id = ? AND u.id = ?"));
-        let row = self.conn.fetch_one(query.text(tenant).raw(id.as_str())).await?;
-        row.as_ref().map(user_at).transpose()
+        self.user_row(tenant, id, "").await
     }
 
     async fn share(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
@@ -134,6 +140,11 @@ impl TenancyWrites for SqlRows<'_> {
             .bind(user.scaikey_synced_at.map(Timestamp::as_micros))
             .bind(user.last_login_at.map(Timestamp::as_micros));
         super::errors::unless_duplicate(self.conn.execute(insert).await)
+    }
+
+    async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {
+        let lock = self.dialect().current_read();
+        self.user_row(tenant, id, lock).await
     }
 
     async fn insert_share(&mut self, share: &Share) -> Result<()> {

@@ -34,6 +34,8 @@ pub trait TenancyWrites: Send {
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
     /// Inserts a user; tells whether there was none (concurrent first requests make one row).
     async fn insert_user(&mut self, user: &User) -> Result<bool>;
+    /// Returns a user of the tenant, and keeps others from changing it until this commits.
+    async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>>;
     /// Inserts a share.
     async fn insert_share(&mut self, share: &Share) -> Result<()>;
     /// Replaces a share's name, description, settings, quota and trash flag.
