@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::model::{Error, Result, ScopelessTokens, text_enum};
 
 text_enum! {
@@ -98,6 +100,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("SCAIDRIVE_EMBEDDED_ISSUER", "0", "`1` allows production without an identity provider"),
     secret(required("SCAIDRIVE_SECRET_KEY", "", "at least 32 bytes: raw, hex or base64")),
     secret(required("SCAIDRIVE_ENCRYPTION_KEY", "", "exactly 32 bytes: raw, 64 hex digits, or base64")),
+    variable(
+        "SCAIDRIVE_TRUSTED_PROXIES",
+        "",
+        "comma-separated networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`",
+    ),
     variable("SCAIDRIVE_CORS_ORIGINS", "", "comma-separated; `*` in dev"),
     variable("SCAIDRIVE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
     variable("SCAIDRIVE_LOG_FORMAT", "text", "`json` or `text`; `json` in production"),
@@ -190,6 +197,8 @@ pub struct Config {
     pub jwks_url: Option<String>,
     /// What tokens without a scope may do.
     pub scopeless_tokens: ScopelessTokens,
+    /// Proxies whose word about a client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Least severity that is logged, in the words of `tracing`.
@@ -229,6 +238,7 @@ impl Config {
             jwt_audience: None,
             jwks_url: None,
             scopeless_tokens: ScopelessTokens::Files,
+            trusted_proxies: Vec::new(),
             cors_origins: vec!["*".to_owned()],
             log_level: "info",
             log_format: LogFormat::Text,
@@ -308,6 +318,7 @@ impl Reader<'_> {
             scopeless_tokens: self.parse("SCAIDRIVE_SCOPELESS_TOKENS", defaults.scopeless_tokens, |text| {
                 text.parse().map_err(|_| "must be files, tenant_admin or deny".to_owned())
             }),
+            trusted_proxies: self.parse("SCAIDRIVE_TRUSTED_PROXIES", Vec::new(), networks),
             cors_origins: self.cors(production),
             log_level: self.parse("SCAIDRIVE_LOG_LEVEL", "info", log_level),
             log_format: self.parse(
@@ -415,6 +426,15 @@ impl Reader<'_> {
             None => vec!["*".to_owned()],
         }
     }
+}
+
+/// Reads networks, and addresses alone.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |part: &str| {
+        let alone = || part.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        part.parse().ok().or_else(alone).ok_or_else(|| format!("{part} is no network such as 10.0.0.0/8"))
+    };
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
 fn log_level(text: &str) -> Result<&'static str, String> {

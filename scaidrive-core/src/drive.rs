@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{ChunkingParams, Result};
-use crate::ports::{BlobStore, Clock, Dispatch, Identity, Ids, Mailer, MetadataStore, PubSub, Reads};
+use crate::ports::{
+    BlobStore, Clock, Dispatch, Identity, Ids, Limiter, Mailer, MetadataStore, PubSub, Reads,
+};
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
@@ -28,6 +30,8 @@ pub struct Ports {
     pub pubsub: Arc<dyn PubSub>,
     /// Wake-ups of workers.
     pub dispatch: Arc<dyn Dispatch>,
+    /// How much may be asked in a minute.
+    pub limiter: Arc<dyn Limiter>,
     /// Mail to people.
     pub mailer: Arc<dyn Mailer>,
     /// Who tokens speak for; nothing where no tokens are taken, as in a host program.

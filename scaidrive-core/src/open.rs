@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapters::blobs::{self, S3Settings};
+use crate::adapters::limiter::LocalLimiter;
 use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, RandomIds, SystemClock};
 #[cfg(feature = "oidc")]
 use crate::adapters::oidc::{OidcProvider, OidcSettings};
@@ -43,6 +44,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         ids: Arc::new(RandomIds::default()),
         pubsub: Arc::new(LocalPubSub::default()),
         dispatch: Arc::new(LocalDispatch::default()),
+        limiter: Arc::new(LocalLimiter::new(Arc::new(SystemClock))),
         mailer: Arc::new(LogMailer),
         identity: None,
         audit_key: audit_key(config)?,

@@ -7,6 +7,7 @@ use scaidrive_core::config::Config;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::once::UnderWay;
 use crate::routes::Router;
 
 /// The parts of a running server; cheap to clone.
@@ -25,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) health: Health,
     /// Which handler answers what.
     pub(crate) router: Router,
+    /// Requests that must have one effect and are being served.
+    pub(crate) under_way: UnderWay,
 }
 
 impl std::ops::Deref for App {
@@ -39,6 +42,13 @@ impl App {
     /// Puts the parts together.
     pub(crate) fn new(drive: Drive, config: Config) -> Self {
         let health = Health::new(drive.clone());
-        Self(Arc::new(Parts { drive, config, metrics: Metrics::new(), health, router: Router::new() }))
+        Self(Arc::new(Parts {
+            drive,
+            config,
+            metrics: Metrics::new(),
+            health,
+            router: Router::new(),
+            under_way: UnderWay::default(),
+        }))
     }
 }

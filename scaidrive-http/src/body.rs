@@ -18,23 +18,24 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 pub(crate) const MAX_JSON: usize = 1 << 20;
 
 /// Returns the bytes of a body as they come.
-pub(crate) fn stream(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
+pub(crate) fn stream(body: Option<Incoming>) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
     stream::try_unfold(body, next).boxed()
 }
 
-async fn next(mut body: Incoming) -> io::Result<Option<(Bytes, Incoming)>> {
+async fn next(body: Option<Incoming>) -> io::Result<Option<(Bytes, Option<Incoming>)>> {
+    let Some(mut body) = body else { return Ok(None) };
     let broken = |reason: &str| io::Error::other(Error::BadStream { reason: reason.to_owned() });
     match tokio::time::timeout(LONGEST_SILENCE, body.frame()).await {
         Err(_) => Err(broken("no byte came for 60 s")),
         Ok(None) => Ok(None),
         Ok(Some(Err(_))) => Err(broken("the connection ended in the middle of the body")),
         // Trailers carry nothing that we read.
-        Ok(Some(Ok(frame))) => Ok(Some((frame.into_data().unwrap_or_default(), body))),
+        Ok(Some(Ok(frame))) => Ok(Some((frame.into_data().unwrap_or_default(), Some(body)))),
     }
 }
 
 /// Returns a whole body of at most `limit` bytes.
-pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+pub(crate) async fn collect(body: Option<Incoming>, limit: usize) -> Result<Bytes, Failure> {
     let mut bytes = stream(body);
     let mut all = BytesMut::new();
     while let Some(part) = bytes.try_next().await.map_err(stream_failure)? {

@@ -1,6 +1,6 @@
 //! What happens to every request on its way to its handler and back: id, limits, route, caller, failure, log.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Response, Version};
 use percent_encoding::percent_decode_str;
-use scaidrive_core::model::{Caller, Error};
+use scaidrive_core::model::{Caller, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
 use tracing::Instrument;
 
@@ -18,7 +18,8 @@ use crate::errors::Failure;
 use crate::query::Query;
 use crate::reply::{Answer, Body};
 use crate::request::Request;
-use crate::routes::{Audience, Endpoint, Found, Route};
+use crate::routes::{Answering, Audience, Endpoint, Found, Route};
+use crate::{limits, once};
 
 /// The most bytes of path, query and header fields, together and each: what proxies allow.
 const MAX_HEAD: usize = 8 << 10;
@@ -135,36 +136,73 @@ async fn handle(
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
-    let for_operators = audience == Audience::Operators;
-    let bare = |headers, query| Request { app: app.clone(), for_operators, headers, query, params, body };
-    match route.endpoint {
-        Endpoint::Public(handler) => handler(bare(headers, query)).await,
-        Endpoint::User(scope, handler) => {
-            let caller = authenticate(app, &headers, peer, id).await?;
-            let tried = (caller.clone(), format!("{} {}", route.method_name(), route.path));
-            let answer = if caller.has_scope(scope) {
-                handler(caller, bare(headers, query)).await
-            } else {
-                Err(Error::ScopeInsufficient { scope: scope.as_str() }.into())
-            };
-            if let Err(failure) = &answer {
-                failure.note_refusal(app, &tried.0, &tried.1);
-            }
-            answer
+    let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), &headers);
+    let asked = |headers| Request {
+        for_operators: audience == Audience::Operators,
+        headers,
+        body: Some(body),
+        ..Request::without_body(app.clone(), false, query, params)
+    };
+    let (allowance, answer) = match route.endpoint {
+        Endpoint::Public(handler) => {
+            let allowance = limits::count_public(app, address, route.cost).await?;
+            (allowance, handler(asked(headers)).await)
         }
+        Endpoint::User(scope, handler) => {
+            let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
+            let token = bearer(&headers).ok_or(missing)?.to_owned();
+            let caller = authenticate(app, &headers, &token, address, id).await?;
+            let allowance = limits::count(app, &caller, &token, route.cost).await?;
+            (allowance, serve(app, route, (scope, handler), caller, asked(headers)).await)
+        }
+    };
+    let Some(allowance) = allowance else { return answer };
+    match answer {
+        Ok(mut response) => {
+            limits::write(response.headers_mut(), allowance);
+            Ok(response)
+        }
+        Err(failure) => Err(failure.with_allowance(allowance)),
     }
 }
 
-async fn authenticate(app: &App, headers: &HeaderMap, peer: SocketAddr, id: &str) -> Result<Caller, Failure> {
-    let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
-    let token = bearer(headers).ok_or(missing)?;
+async fn serve(
+    app: &App,
+    route: &'static Route,
+    (scope, handler): (Scope, fn(Caller, Request) -> Answering),
+    caller: Caller,
+    request: Request,
+) -> Answer {
+    let (who, tried) = (caller.clone(), format!("{} {}", route.method_name(), route.path));
+    let answer = if caller.has_scope(scope) {
+        once::serve(route, handler, caller, request).await
+    } else {
+        Err(Error::ScopeInsufficient { scope: scope.as_str() }.into())
+    };
+    answer.inspect_err(|failure| failure.note_refusal(app, &who, &tried))
+}
+
+async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    token: &str,
+    address: IpAddr,
+    id: &str,
+) -> Result<Caller, Failure> {
+    limits::check_address(app, address).await?;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let info = RequestInfo {
         request_id: id.to_owned(),
-        ip: Some(peer.ip().to_string()),
+        ip: Some(address.to_string()),
         user_agent: text(USER_AGENT).map(|agent| agent.chars().take(255).collect()),
     };
-    let caller = identity::authenticate(&app.drive, token, info).await?;
+    let caller = match identity::authenticate(&app.drive, token, info).await {
+        Err(error @ Error::Unauthenticated { .. }) => {
+            limits::count_bad_token(app, address).await;
+            return Err(error.into());
+        }
+        outcome => outcome?,
+    };
     let span = tracing::Span::current();
     span.record("tenant_id", tracing::field::display(caller.tenant));
     span.record("user_id", tracing::field::display(&caller.user));

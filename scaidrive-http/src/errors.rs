@@ -7,11 +7,13 @@ use std::time::Duration;
 use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use scaidrive_core::model::{Caller, Error, FieldError};
+use scaidrive_core::ports::{Allowance, WINDOW_SECS};
 use scaidrive_core::services::journal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::limits;
 use crate::reply::{self, Body};
 
 /// A field of a request that does not hold what it must, as the wire says it.
@@ -40,6 +42,8 @@ pub(crate) struct Failure {
     header: Option<(HeaderName, HeaderValue)>,
     /// What the log needs to know and the caller must not, or the audit.
     cause: Option<Error>,
+    /// How a limit stands that refused the request.
+    allowance: Option<Allowance>,
 }
 
 impl Failure {
@@ -53,6 +57,7 @@ impl Failure {
             retry_after: None,
             header: None,
             cause: None,
+            allowance: None,
         }
     }
 
@@ -141,6 +146,12 @@ impl Failure {
         self
     }
 
+    /// Tells how the limit stands that refused the request.
+    #[must_use]
+    pub(crate) fn with_allowance(self, allowance: Allowance) -> Self {
+        Self { allowance: Some(allowance), ..self }
+    }
+
     /// Notes in the audit that a caller was refused, if it was.
     pub(crate) fn note_refusal(&self, app: &App, caller: &Caller, tried: &str) {
         if let Some(error) = &self.cause {
@@ -178,6 +189,9 @@ impl Failure {
         if let Some((name, value)) = self.header {
             headers.insert(name, value);
         }
+        if let Some(allowance) = self.allowance {
+            limits::write(headers, allowance);
+        }
         response
     }
 }
@@ -200,7 +214,9 @@ fn status(error: &Error) -> StatusCode {
         | Error::Suspended
         | Error::ScopeInsufficient { .. } => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
-        Error::NameConflict { .. }
+        Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::InProgress
+        | Error::NameConflict { .. }
         | Error::AlreadyExists { .. }
         | Error::Cycle
         | Error::VersionConflict { .. } => StatusCode::CONFLICT,
@@ -237,6 +253,12 @@ impl From<Error> for Failure {
                 failure.details = json!({ "error": error, "error_description": description });
             }
             Error::Unavailable { retry_after, .. } => failure.retry_after = Some(retry_after),
+            Error::RateLimited { dimension, limit, retry_after } => {
+                failure.retry_after = Some(retry_after);
+                failure.details =
+                    json!({ "dimension": dimension, "limit": limit, "window_seconds": WINDOW_SECS });
+            }
+            Error::InProgress => failure.retry_after = Some(Duration::from_secs(1)),
             Error::TouchExpired => failure.retry_after = Some(Duration::from_secs(1)),
             Error::Unauthenticated { missing, .. } => {
                 let challenge = if missing { "Bearer" } else { "Bearer error=\"invalid_token\"" };

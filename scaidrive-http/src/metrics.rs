@@ -46,6 +46,11 @@ struct QueueLabel {
     queue: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DimensionLabel {
+    dimension: &'static str,
+}
+
 /// Every metric of the server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -55,6 +60,9 @@ pub(crate) struct Metrics {
     downloads: Family<TenantLabel, Counter>,
     storage: Family<StorageLabels, Gauge>,
     queues: Family<QueueLabel, Gauge>,
+    rejections: Family<DimensionLabel, Counter>,
+    limiter_failures: Counter,
+    unsealed: Gauge,
 }
 
 fn durations() -> Histogram {
@@ -72,8 +80,12 @@ impl Metrics {
             downloads: Family::default(),
             storage: Family::default(),
             queues: Family::default(),
+            rejections: Family::default(),
+            limiter_failures: Counter::default(),
+            unsealed: Gauge::default(),
         };
-        let Self { registry, requests, durations, uploads, downloads, storage, queues } = &mut all;
+        all.register();
+        let Self { registry, requests, durations, uploads, downloads, storage, queues, .. } = &mut all;
         registry.register("scaidrive_requests", "Requests answered", requests.clone());
         registry.register(
             "scaidrive_request_duration_seconds",
@@ -85,6 +97,25 @@ impl Metrics {
         registry.register("scaidrive_storage_bytes", "Logical bytes in use", storage.clone());
         registry.register("scaidrive_queue_depth", "Jobs that wait or run", queues.clone());
         all
+    }
+
+    fn register(&mut self) {
+        let Self { registry, rejections, limiter_failures, unsealed, .. } = self;
+        registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
+        let failures = "Requests let through because the limiter failed";
+        registry.register("scaidrive_rate_limiter_failures", failures, limiter_failures.clone());
+        let waiting = "Audit events that have waited for their seal for more than 60 s";
+        registry.register("scaidrive_audit_unsealed", waiting, unsealed.clone());
+    }
+
+    /// Counts a request beyond a limit.
+    pub(crate) fn limited(&self, dimension: &'static str) {
+        self.rejections.get_or_create(&DimensionLabel { dimension }).inc();
+    }
+
+    /// Counts a failure of the limiter.
+    pub(crate) fn limiter_failed(&self) {
+        self.limiter_failures.inc();
     }
 
     /// Counts an answer; `path` is the route's template, never what the client sent.
@@ -115,6 +146,8 @@ impl Metrics {
     }
 
     async fn read_gauges(&self, drive: &Drive) -> Result<()> {
+        let late = drive.clock.now().minus(Duration::from_secs(60));
+        self.unsealed.set(drive.read().await?.count_unsealed(late).await?);
         for tenant in tenants::list(drive).await? {
             let usages = drive.read().await?.usages(tenant.id).await?;
             let Some((_, usage)) = usages.into_iter().find(|(key, _)| key == "tenant") else { continue };

@@ -1,13 +1,15 @@
 //! A request as handlers see it.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use scaidrive_core::model::Error;
+use scaidrive_core::model::{Error, Once, Sha256Hash};
+use scaidrive_core::ports::metadata::DoneOnce;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncRead;
@@ -30,11 +32,34 @@ pub(crate) struct Request {
     pub(crate) query: Query,
     /// Parts of the path.
     pub(crate) params: Vec<(String, String)>,
-    /// The body, not read yet.
-    pub(crate) body: Incoming,
+    /// The body, not read yet; nothing where it was read already.
+    pub(crate) body: Option<Incoming>,
+    /// Set where the request must have one effect and had none yet.
+    pub(crate) once: Option<Arc<Once>>,
+    /// Set where it had its effect already, and only the handler can tell whether it asks for the same.
+    pub(crate) done: Option<(DoneOnce, Arc<Once>)>,
 }
 
 impl Request {
+    /// Returns a request whose body was read already, and that asks for nothing in its header.
+    pub(crate) fn without_body(
+        app: App,
+        for_operators: bool,
+        query: Query,
+        params: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            app,
+            for_operators,
+            headers: HeaderMap::new(),
+            query,
+            params,
+            body: None,
+            once: None,
+            done: None,
+        }
+    }
+
     /// Returns a part of the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
@@ -57,7 +82,12 @@ impl Request {
 
     /// Returns the JSON body.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Failure> {
-        parse_json(&body::collect(self.body, MAX_JSON).await?)
+        let text = body::collect(self.body, MAX_JSON).await?;
+        if let Some(once) = &self.once {
+            // Set once: a request has one body.
+            let _ = once.digest.set(Sha256Hash::of(&text));
+        }
+        parse_json(&text)
     }
 
     /// Returns the fields of a form.

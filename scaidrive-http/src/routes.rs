@@ -22,7 +22,8 @@ pub(crate) enum Audience {
     Operators,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+/// What a handler returns.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// What answers, and whether it needs to know who asks.
 #[derive(Clone, Copy)]
@@ -31,6 +32,15 @@ pub(crate) enum Endpoint {
     Public(fn(Request) -> Answering),
     /// Answers who has a token with this scope.
     User(Scope, fn(Caller, Request) -> Answering),
+}
+
+/// What answers a request again that made something before: from what it made.
+#[derive(Clone, Copy)]
+pub(crate) struct Again {
+    /// The part of the path that names what was made.
+    pub(crate) param: &'static str,
+    /// What answers.
+    pub(crate) handler: fn(Caller, Request) -> Answering,
 }
 
 /// One endpoint.
@@ -51,11 +61,23 @@ pub(crate) struct Route {
     pub(crate) takes: &'static str,
     /// The status and schema of what it gives; an empty schema for none.
     pub(crate) gives: (u16, &'static str),
+    /// What answers it again under the same `Idempotency-Key`, if it honours one.
+    pub(crate) again: Option<Again>,
 }
 
 impl Route {
     fn new(method: Method, path: &'static str, cost: u8, endpoint: Endpoint) -> Self {
-        Self { method, path, cost, endpoint, summary: "", reads: &[], takes: "", gives: (200, "") }
+        Self {
+            method,
+            path,
+            cost,
+            endpoint,
+            summary: "",
+            reads: &[],
+            takes: "",
+            gives: (200, ""),
+            again: None,
+        }
     }
 
     fn does(self, summary: &'static str) -> Self {
@@ -72,6 +94,10 @@ impl Route {
 
     fn gives(self, status: u16, schema: &'static str) -> Self {
         Self { gives: (status, schema), ..self }
+    }
+
+    fn again(self, param: &'static str, handler: fn(Caller, Request) -> Answering) -> Self {
+        Self { again: Some(Again { param, handler }), ..self }
     }
 
     /// Returns the method's name.
@@ -196,7 +222,8 @@ fn user_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/users/me/favorites" 2 me::add_favorite)
             .does("Marks a favourite")
             .takes("FavoriteRef")
-            .gives(201, "FavoriteRef"),
+            .gives(201, "FavoriteRef")
+            .again("resource_id", |caller, request| Box::pin(me::favorite(caller, request))),
         route!(WRITE DELETE "/api/v1/users/me/favorites" 2 me::remove_favorite)
             .does("Unmarks a favourite")
             .reads(&["resource_id"])
@@ -213,7 +240,8 @@ fn share_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/shares" 2 shares::create)
             .does("Creates a share")
             .takes("NewShare")
-            .gives(201, "Share"),
+            .gives(201, "Share")
+            .again("id", |caller, request| Box::pin(shares::get(caller, request))),
         route!(READ GET "/api/v1/shares/{id}" 1 shares::get).does("Returns a share").gives(200, "Share"),
         route!(WRITE PATCH "/api/v1/shares/{id}" 2 shares::patch)
             .does("Changes a share")
@@ -240,7 +268,8 @@ fn file_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/files" 5 transfers::upload)
             .does("Uploads a new file")
             .takes("Upload")
-            .gives(201, "File"),
+            .gives(201, "File")
+            .again("id", |caller, request| Box::pin(files::get(caller, request))),
         route!(READ GET "/api/v1/files/{id}" 1 files::get)
             .does("Returns a file")
             .reads(&["If-None-Match"])
@@ -266,7 +295,8 @@ fn file_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/files/{id}/copy" 2 files::copy)
             .does("Copies a file; no bytes move")
             .takes("Target")
-            .gives(201, "File"),
+            .gives(201, "File")
+            .again("id", |caller, request| Box::pin(files::get(caller, request))),
         route!(WRITE POST "/api/v1/files/{id}/move" 2 files::relocate)
             .does("Moves a file with its history")
             .takes("Target")
@@ -289,7 +319,8 @@ fn folder_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/folders" 2 folders::create)
             .does("Creates a folder")
             .takes("NewFolder")
-            .gives(201, "Folder"),
+            .gives(201, "Folder")
+            .again("id", |caller, request| Box::pin(folders::get(caller, request))),
         route!(READ GET "/api/v1/folders/{id}" 1 folders::get)
             .does("Returns a folder")
             .reads(&["If-None-Match"])
@@ -314,7 +345,8 @@ fn folder_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/folders/{id}/copy" 2 folders::copy)
             .does("Copies a folder with all it holds")
             .takes("Target")
-            .gives(201, "Folder"),
+            .gives(201, "Folder")
+            .again("id", |caller, request| Box::pin(folders::get(caller, request))),
         route!(READ GET "/api/v1/folders/{id}/archive" 5 transfers::archive)
             .does("Returns a folder as an archive")
             .reads(&["format"])

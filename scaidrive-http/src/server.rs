@@ -137,6 +137,9 @@ fn cors(origins: &[String]) -> CorsLayer {
             hyper::header::CONTENT_DISPOSITION,
             hyper::header::CONTENT_RANGE,
             hyper::header::RETRY_AFTER,
+            HeaderName::from_static("x-ratelimit-limit"),
+            HeaderName::from_static("x-ratelimit-remaining"),
+            HeaderName::from_static("x-ratelimit-reset"),
             HeaderName::from_static("digest"),
             HeaderName::from_static("x-request-id"),
         ])

@@ -4,9 +4,12 @@ use std::io;
 
 use futures_util::TryStreamExt;
 use multer::{Field, Multipart};
-use scaidrive_core::model::{Caller, Error, FieldError, FileInfo, FileName, FolderId, MimeType, ShareId};
+use scaidrive_core::model::{
+    Caller, Error, FieldError, FileInfo, FileName, FolderId, MimeType, Sha256Hash, ShareId,
+};
 use scaidrive_core::services::files::{self, NewFile};
 use scaidrive_core::services::ingest::StoredContent;
+use scaidrive_core::services::once;
 use tokio_util::io::StreamReader;
 
 use crate::app::App;
@@ -27,18 +30,27 @@ struct Form {
     file_name: Option<String>,
     mime_type: Option<MimeType>,
     content: Option<StoredContent>,
+    /// Whether the file is there already, by the same request.
+    is_repeated: bool,
+}
+
+/// Returns a digest of what a form asks for. Its text would not do: a repetition draws another boundary.
+fn asked_for(new: &NewFile, content: &StoredContent) -> Sha256Hash {
+    let folder = new.folder.map(|id| id.to_string()).unwrap_or_default();
+    Sha256Hash::of(format!("{}\0{folder}\0{}\0{}", new.share, new.name, content.row.checksum).as_bytes())
 }
 
 /// Receives a form and creates its file.
 ///
 /// Where share and name come before the bytes, a refusal comes before them too: a client that waits for
 /// `100 Continue` sends none of them.
-pub(crate) async fn receive(caller: &Caller, request: Request) -> Result<FileInfo, Failure> {
+pub(crate) async fn receive(caller: &Caller, mut request: Request) -> Result<FileInfo, Failure> {
     let app = request.app.clone();
+    let done = request.done.take();
     let boundary = request.content_type().and_then(|kind| multer::parse_boundary(kind).ok());
     let boundary = boundary.ok_or_else(|| Failure::bad_request("The body must be multipart/form-data"))?;
     let mut parts = Multipart::new(request.into_stream(), boundary);
-    let mut form = Form::default();
+    let mut form = Form { is_repeated: done.is_some(), ..Form::default() };
     while let Some(part) = parts.next_field().await.map_err(broken_form)? {
         match part.name().unwrap_or_default() {
             "file" => form.take_file(&app, caller, part).await?,
@@ -53,6 +65,16 @@ pub(crate) async fn receive(caller: &Caller, request: Request) -> Result<FileInf
         }
     }
     let (new, content) = form.finish()?;
+    let digest = asked_for(&new, &content);
+    if let Some((done, once)) = done {
+        once::check_same(&done, digest, &once.key)?;
+        let id = done.resource_id.parse().map_err(|_| Error::internal("an upload made no file"))?;
+        return Ok(files::get(&app.drive, caller, id).await?);
+    }
+    if let Some(once) = &caller.once {
+        // Set once: a request has one body.
+        let _ = once.digest.set(digest);
+    }
     Ok(files::create_from(&app.drive, caller, new, content).await?)
 }
 
@@ -66,7 +88,7 @@ impl Form {
         // `application/octet-stream` is what clients say that do not know: the name knows better.
         let told = kind.filter(|kind| kind != "application/octet-stream");
         self.mime_type = told.and_then(|kind| MimeType::parse(&kind).ok());
-        if let Some(new) = self.place() {
+        if let Some(new) = self.place().filter(|_| !self.is_repeated) {
             files::check_create(&app.drive, caller, &new).await?;
         }
         let bytes = StreamReader::new(part.map_err(io_error));

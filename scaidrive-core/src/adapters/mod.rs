@@ -4,6 +4,7 @@
 pub mod blobs;
 #[cfg(feature = "issuer")]
 pub mod issuer;
+pub mod limiter;
 pub mod local;
 #[cfg(feature = "oidc")]
 pub mod oidc;

@@ -5,6 +5,7 @@
 
 mod collect;
 mod expire;
+mod forget;
 mod mail;
 pub mod seal;
 mod worker;
@@ -40,5 +41,10 @@ trait Job: Send + Sync {
 
 /// Every job there is.
 fn all() -> Vec<Box<dyn Job>> {
-    vec![Box::new(collect::Collect), Box::new(expire::ExpireMember), Box::new(mail::SendMail)]
+    vec![
+        Box::new(collect::Collect),
+        Box::new(expire::ExpireMember),
+        Box::new(mail::SendMail),
+        Box::new(forget::ForgetRequests),
+    ]
 }

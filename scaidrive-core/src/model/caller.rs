@@ -1,7 +1,10 @@
 //! Who calls: the context every use-case takes. The tenant is part of it, so no query can forget the wall.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
 use super::acl::{Principal, Trustee};
-use super::{AdminRole, GroupId, TenantId, Timestamp, UserId, text_enum};
+use super::{AdminRole, GroupId, Sha256Hash, TenantId, TenantSettings, Timestamp, UserId, text_enum};
 
 text_enum! {
     /// What a token allows its bearer to ask for, whatever the bearer's rights are.
@@ -37,6 +40,54 @@ impl Scope {
     }
 }
 
+/// Units of requests a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimits {
+    /// For one token.
+    pub token: u32,
+    /// For one user.
+    pub user: u32,
+    /// For the whole tenant.
+    pub tenant: u32,
+}
+
+impl RateLimits {
+    /// Returns what a tenant has set; a limit of nothing would lock out whoever could raise it.
+    pub fn of(settings: &TenantSettings) -> Self {
+        Self {
+            token: settings.rate_limit_token.max(10),
+            user: settings.rate_limit_user.max(10),
+            tenant: settings.rate_limit_tenant.max(10),
+        }
+    }
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self::of(&TenantSettings::default())
+    }
+}
+
+/// A request that must have one effect, however often it is sent: `Idempotency-Key`.
+#[derive(Debug)]
+pub struct Once {
+    /// The client's key.
+    pub key: String,
+    /// The route's template.
+    pub route: String,
+    /// SHA-256 over what the request asks for, once that was read.
+    pub digest: OnceLock<Sha256Hash>,
+    /// Whether the mutation that counts has committed: what follows it in the same request is no repetition.
+    pub is_spent: AtomicBool,
+}
+
+impl Once {
+    /// Returns a request that has not been read yet.
+    pub fn new(key: String, route: String) -> Self {
+        Self { key, route, digest: OnceLock::new(), is_spent: AtomicBool::new(false) }
+    }
+}
+
 /// What a token says about its bearer's groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupClaims {
@@ -63,6 +114,10 @@ pub struct Caller {
     pub is_system: bool,
     /// What the token allows.
     pub scopes: Vec<Scope>,
+    /// How much may be asked in a minute.
+    pub rate_limits: RateLimits,
+    /// Makes a repeated request have one effect, where the client asked for that.
+    pub once: Option<Arc<Once>>,
     /// Written to the log, the audit and every error.
     pub request_id: String,
     /// The caller's address, for audit.
@@ -84,6 +139,8 @@ impl Caller {
             claims: None,
             is_system: false,
             scopes: vec![Scope::All],
+            rate_limits: RateLimits::default(),
+            once: None,
             request_id,
             ip: None,
             user_agent: None,
@@ -99,6 +156,7 @@ impl Caller {
             admin_role: Some(AdminRole::SuperAdmin),
             is_system: true,
             groups: Vec::new(),
+            once: None,
             ..self.clone()
         }
     }

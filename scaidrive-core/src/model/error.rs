@@ -148,6 +148,19 @@ pub enum Error {
         /// Whether it was too slow, rather than away or out of order.
         timed_out: bool,
     },
+    /// Too much was asked in a minute.
+    #[error("Too many requests: the limit of this {dimension} is {limit} units a minute")]
+    RateLimited {
+        /// address, token, user or tenant.
+        dimension: &'static str,
+        /// Units a minute.
+        limit: u32,
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// The same request is being served right now.
+    #[error("The same request is under way; ask again")]
+    InProgress,
     /// The user is suspended.
     #[error("The user is suspended")]
     Suspended,
@@ -241,7 +254,7 @@ impl Error {
             Self::OwnerOnly { .. } => "OWNER_ONLY",
             Self::Gone { .. } => "GONE",
             Self::NameConflict { .. } => "NAME_CONFLICT",
-            Self::AlreadyExists { .. } => "ALREADY_EXISTS",
+            Self::AlreadyExists { .. } | Self::InProgress => "ALREADY_EXISTS",
             Self::Cycle => "CYCLE",
             Self::VersionConflict { .. } => "VERSION_CONFLICT",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
@@ -257,6 +270,7 @@ impl Error {
             }
             Self::Upstream { timed_out: true, .. } => "UPSTREAM_TIMEOUT",
             Self::Upstream { timed_out: false, .. } => "UPSTREAM_UNREACHABLE",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Suspended => "AUTHZ_USER_SUSPENDED",
             Self::ScopeInsufficient { .. } => "SCOPE_INSUFFICIENT",
             Self::Unavailable { .. } | Self::TouchExpired => "UNAVAILABLE",

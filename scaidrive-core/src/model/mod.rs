@@ -21,7 +21,7 @@ mod usage;
 mod webhook;
 
 pub use acl::{Principal, Right, Rights, Trustee};
-pub use caller::{Caller, GroupClaims, Scope};
+pub use caller::{Caller, GroupClaims, Once, RateLimits, Scope};
 pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };

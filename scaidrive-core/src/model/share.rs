@@ -71,6 +71,12 @@ pub struct TenantSettings {
     pub version_retention_days: Option<u32>,
     /// Whether users may make project shares of their own.
     pub users_create_project_shares: bool,
+    /// Units of requests a minute for one token.
+    pub rate_limit_token: u32,
+    /// Units of requests a minute for one user.
+    pub rate_limit_user: u32,
+    /// Units of requests a minute for the whole tenant.
+    pub rate_limit_tenant: u32,
     /// Whether content is indexed by meaning.
     pub vectorization_enabled: bool,
     /// Whether users must sign in with a second factor.
@@ -88,6 +94,9 @@ impl Default for TenantSettings {
             trash_retention_days: 30,
             version_retention_days: None,
             users_create_project_shares: true,
+            rate_limit_token: 1000,
+            rate_limit_user: 5000,
+            rate_limit_tenant: 50_000,
             vectorization_enabled: false,
             require_mfa: false,
             other: Map::new(),

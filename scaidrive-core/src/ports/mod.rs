@@ -4,12 +4,14 @@
 
 mod blobs;
 mod identity;
+mod limiter;
 mod mailer;
 pub mod metadata;
 mod system;
 
 pub use blobs::{BlobMeta, BlobStore, Key};
 pub use identity::{Claims, Grant, Identity, SignIn};
+pub use limiter::{Allowance, Bucket, Limiter, Take, WINDOW_SECS};
 pub use mailer::{Mail, Mailer};
 pub use metadata::{MetadataStore, Outcome, Reads, WriteUnit, Writes};
 pub use system::{Clock, Dispatch, Ids, Nudge, PubSub};

@@ -371,6 +371,7 @@ async fn insert(tx: &mut Tx<'_>, managed: &Managed, entry: &NewEntry) -> Result<
         created_by: tx.caller.user.clone(),
         created_at: tx.now,
     };
+    tx.created(row.id);
     tx.rows.insert_ace(tx.caller.tenant, &row).await
 }
 

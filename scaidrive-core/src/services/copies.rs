@@ -49,6 +49,7 @@ impl Mutation for CopyFile {
         tx.change(tree::change(&copy, ChangeKind::Created, path.clone()));
         let from = json!({ "from": source.node().id });
         tx.audit(tree::audit("file.copy", copy.id, path).with(from));
+        tx.created(copy.id);
         let path = place.shown_path_of(copy.name.as_str());
         access::file_info(&copy, path, None).ok_or_else(|| Error::internal("a copied file is no file"))
     }

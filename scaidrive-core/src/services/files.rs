@@ -138,6 +138,7 @@ impl Mutation for CreateFile {
         let path = place.path_of(node.name.as_str());
         tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
         tx.audit(tree::audit("file.create", node.id, path));
+        tx.created(node.id);
         let path = place.shown_path_of(node.name.as_str());
         access::file_info(&node, path, None).ok_or_else(|| Error::internal("a new file is no file"))
     }

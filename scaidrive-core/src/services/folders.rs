@@ -53,6 +53,7 @@ impl Mutation for CreateFolder {
         let parent = self.parent.map_or(ParentId::Root(self.share), ParentId::Folder);
         let place = tree::place(tx, self.share, parent, Right::Create).await?;
         let node = insert(tx, &place, self.name.clone()).await?;
+        tx.created(node.id);
         let path = place.shown_path_of(node.name.as_str());
         access::folder_info(&node, path, None).ok_or_else(|| Error::internal("a new folder is no folder"))
     }

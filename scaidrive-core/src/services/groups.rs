@@ -75,7 +75,9 @@ impl Mutation for Create {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Group> {
         check_admin(tx.caller)?;
-        insert(tx, &self.0).await
+        let group = insert(tx, &self.0).await?;
+        tx.created(&group.id);
+        Ok(group)
     }
 }
 

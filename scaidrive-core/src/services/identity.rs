@@ -3,7 +3,9 @@
 use super::tenants::{self, NewUser};
 use super::transaction::{Transaction, transact};
 use crate::Drive;
-use crate::model::{Caller, Error, GroupClaims, Result, TenantId, Timestamp, User, UserId, UserStatus};
+use crate::model::{
+    Caller, Error, GroupClaims, RateLimits, Result, TenantId, Timestamp, User, UserId, UserStatus,
+};
 use crate::ports::metadata::Account;
 use crate::ports::{Outcome, Reads, Writes};
 
@@ -95,5 +97,6 @@ fn known(caller: Caller, account: &Account) -> Result<Caller> {
         return Err(Error::Suspended);
     }
     let user = account.user.as_ref().filter(acts).ok_or(Error::Suspended)?;
-    Ok(Caller { admin_role: user.admin_role, groups: account.groups.clone(), ..caller })
+    let rate_limits = RateLimits::of(&account.settings);
+    Ok(Caller { admin_role: user.admin_role, groups: account.groups.clone(), rate_limits, ..caller })
 }

@@ -109,6 +109,7 @@ impl Mutation for Create {
             ),
         })?;
         tell(tx, &invitation, "invitation.create");
+        tx.created(invitation.id);
         Ok(invitation)
     }
 }

@@ -123,6 +123,7 @@ impl Mutation for SetFavorite {
         };
         let action = if self.on { "favorite.set" } else { "favorite.unset" };
         tx.audit(AuditEvent::new(AuditCategory::FileAccess, action, kind, self.id));
+        tx.created(self.id);
         Ok(())
     }
 }

@@ -86,6 +86,14 @@ pub async fn list(
     Ok(Members { members: infos(&mut *rows, caller, members).await?, total })
 }
 
+/// Returns a membership.
+pub async fn get(drive: &Drive, caller: &Caller, share: ShareId, id: MemberId) -> Result<MemberInfo> {
+    let mut rows = drive.read().await?;
+    access::share(&mut *rows, caller, share, Right::Read).await?;
+    let found = rows.member(caller.tenant, id).await?.filter(|member| member.share == share);
+    one(&mut *rows, caller, found.ok_or(Error::NotFound)?).await
+}
+
 /// A membership to be.
 #[derive(Clone, Debug)]
 pub struct NewMember {
@@ -155,6 +163,7 @@ impl Mutation for Add {
         check_expiry(self.new.expires_at, tx.now)?;
         known_principal(tx.rows, tx.caller, &self.new.principal).await?;
         let member = insert(tx, &share, &self.new).await?;
+        tx.created(member.id);
         one(tx.rows, tx.caller, member).await
     }
 }

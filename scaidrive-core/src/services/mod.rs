@@ -23,6 +23,7 @@ pub mod me;
 pub mod members;
 pub mod moves;
 pub mod mutation;
+pub mod once;
 pub mod paths;
 pub mod permissions;
 pub mod quotas;

@@ -5,19 +5,20 @@
 //! capabilities (holds, data-loss rules, webhooks, indexing) hook in here.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ulid::Ulid;
 
-use super::{identity, quotas};
+use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
     AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId,
     Timestamp, UsageChanges, UsageDelta, UserId,
 };
-use crate::ports::metadata::{AuditRow, JobRow};
+use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
 
 /// How often an outcome that a broken connection hid is looked up before the caller is told so.
@@ -54,6 +55,7 @@ struct Effects {
     changes: Vec<Change>,
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
+    created: Option<String>,
 }
 
 impl Tx<'_> {
@@ -75,6 +77,11 @@ impl Tx<'_> {
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
+    }
+
+    /// Says what a request that must have one effect has made; the first word counts.
+    pub fn created(&mut self, id: impl ToString) {
+        self.effects.created.get_or_insert_with(|| id.to_string());
     }
 
     /// Asks for a mail after the commit.
@@ -128,6 +135,9 @@ pub async fn run<M: Mutation>(drive: &Drive, caller: &Caller, mutation: M) -> Re
         }
     }
     let done = unit.take().ok_or_else(|| Error::internal("a committed mutation left no answer"))?;
+    if let Some(once) = &caller.once {
+        once.is_spent.store(true, Ordering::Release);
+    }
     publish(drive, caller, &done).await;
     Ok(done.output)
 }
@@ -197,6 +207,9 @@ impl<M: Mutation> MutationUnit<M> {
         let tenant = self.caller.tenant;
         let audit = self.audit_rows(effects.audit, now);
         rows.append_audit(tenant, &audit).await?;
+        if let Some(id) = effects.created {
+            self.note_once(rows, id, now).await?;
+        }
         for job in &effects.jobs {
             rows.insert_job(job, now).await?;
         }
@@ -214,6 +227,17 @@ impl<M: Mutation> MutationUnit<M> {
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
+    }
+
+    /// Notes what the request made, if it must have one effect and this is it.
+    async fn note_once(&self, rows: &mut dyn Writes, resource_id: String, now: Timestamp) -> Result<()> {
+        let Some(once) = self.caller.once.as_ref().filter(|once| !once.is_spent.load(Ordering::Acquire))
+        else {
+            return Ok(());
+        };
+        let digest =
+            *once.digest.get().ok_or_else(|| Error::internal("a request was not read before its effect"))?;
+        rows.note_once(&self.caller, once, &DoneOnce { digest, resource_id }, once::since(now), now).await
     }
 
     fn logged(&self, change: Change, position: i64, now: Timestamp) -> LoggedChange {

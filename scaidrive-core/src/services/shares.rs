@@ -82,6 +82,7 @@ impl Mutation for CreateShare {
         quotas::set_share_limit(tx, share.id, share.quota_bytes).await?;
         members::insert_owner(tx, &share).await?;
         tell(tx, &share, ChangeKind::Created, "share.create");
+        tx.created(share.id);
         Ok(share)
     }
 }

@@ -343,6 +343,7 @@ impl Mutation for CreateUser {
         if tx.rows.insert_user(&user).await? {
             let action = if self.keep { "user.provision" } else { "user.create" };
             tx.audit(AuditEvent::new(AuditCategory::Admin, action, ResourceKind::User, &user.id));
+            tx.created(&user.id);
             return Ok((user, true));
         }
         let found = tx.rows.user(user.tenant_id, &user.id).await?;

@@ -3,4 +3,5 @@
 //! A host program that brings its own store runs the same suites on it.
 
 pub mod blobs;
+pub mod limiter;
 pub mod metadata;

@@ -30,6 +30,15 @@ async fn metadata(url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_in_process() {
+    use scaidrive_core::adapters::limiter::LocalLimiter;
+    use scaidrive_core::testing::limiter;
+    let clock = std::sync::Arc::new(limiter::HandClock::default());
+    let local = LocalLimiter::new(std::sync::Arc::clone(&clock) as _);
+    limiter::check(std::sync::Arc::new(local), &clock, "local").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metadata_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     metadata(&format!("sqlite://{}/test.db", dir.path().display())).await;

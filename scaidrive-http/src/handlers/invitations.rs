@@ -1,6 +1,6 @@
 //! Invitations to shares.
 
-use scaidrive_core::model::{Caller, ShareId, ShareRole};
+use scaidrive_core::model::{Caller, Error, InvitationId, ShareId, ShareRole};
 use scaidrive_core::services::invitations::{self, DAYS, NewInvitation};
 use serde::Deserialize;
 use serde_json::json;
@@ -11,6 +11,12 @@ use crate::request::Request;
 pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
     let found = invitations::list(&request.app.drive, &caller, request.id("id")?).await?;
     reply::ok(&json!({ "total": found.len(), "invitations": found }))
+}
+
+pub(crate) async fn get(caller: Caller, request: Request) -> Answer {
+    let id: InvitationId = request.id("inv_id")?;
+    let all = invitations::list(&request.app.drive, &caller, request.id("id")?).await?;
+    reply::ok(&all.into_iter().find(|found| found.id == id).ok_or(Error::NotFound)?)
 }
 
 #[derive(Debug, Deserialize)]

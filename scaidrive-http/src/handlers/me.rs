@@ -61,6 +61,11 @@ fn node(text: &str) -> Result<NodeId, Failure> {
     text.parse().map_err(|_| Error::invalid("resource_id", "not the id of a file or folder", text).into())
 }
 
+/// Answers again for a favourite that was marked.
+pub(crate) async fn favorite(_caller: Caller, request: Request) -> Answer {
+    reply::ok(&FavoriteRef { resource_id: request.param("resource_id").to_owned() })
+}
+
 pub(crate) async fn add_favorite(caller: Caller, request: Request) -> Answer {
     let drive = request.app.drive.clone();
     let body: FavoriteRef = request.json().await?;

@@ -16,6 +16,10 @@ pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
     reply::ok(&members::list(&request.app.drive, &caller, request.id("id")?, limit, offset).await?)
 }
 
+pub(crate) async fn get(caller: Caller, request: Request) -> Answer {
+    reply::ok(&members::get(&request.app.drive, &caller, request.id("id")?, request.id("member_id")?).await?)
+}
+
 #[derive(Debug, Deserialize)]
 struct AddBody {
     principal_type: String,

@@ -2,7 +2,7 @@
 
 use scaidrive_core::Drive;
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{Caller, Error, NodeId, Principal, ResourceId, Right, Trustee, UserId};
+use scaidrive_core::model::{AceId, Caller, Error, NodeId, Principal, ResourceId, Right, Trustee, UserId};
 use scaidrive_core::services::acl::{self, NewEntry, Which};
 use scaidrive_core::services::members;
 use scaidrive_core::services::permissions::{self, Question};
@@ -186,6 +186,13 @@ pub(crate) async fn add_entry(caller: Caller, request: Request) -> Answer {
     let (drive, resource) = (request.app.drive.clone(), resource(&request)?);
     let body: EntryBody = request.json().await?;
     reply::created(&acl::add(&drive, &caller, resource, body.entry()?).await?)
+}
+
+/// Answers again for an entry that was added.
+pub(crate) async fn entry(caller: Caller, request: Request) -> Answer {
+    let id: AceId = request.id("ace_id")?;
+    let list = acl::get(&request.app.drive, &caller, resource(&request)?).await?;
+    reply::ok(&list.entries.into_iter().find(|entry| entry.id == id).ok_or(Error::NotFound)?)
 }
 
 #[derive(Debug, Deserialize)]

@@ -59,7 +59,8 @@ pub(super) fn permission_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/permissions/acl/{type}/{id}" 2 permissions::add_entry)
             .does("Adds an entry")
             .takes("NewAce")
-            .gives(201, "Ace"),
+            .gives(201, "Ace")
+            .again("ace_id", |caller, request| Box::pin(permissions::entry(caller, request))),
         route!(WRITE PUT "/api/v1/permissions/acl/{type}/{id}" 2 permissions::replace_acl)
             .does("Replaces every entry")
             .takes("NewAcl")
@@ -95,7 +96,8 @@ pub(super) fn member_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/shares/{id}/members" 2 members::add)
             .does("Adds a member")
             .takes("NewMember")
-            .gives(201, "Member"),
+            .gives(201, "Member")
+            .again("member_id", |caller, request| Box::pin(members::get(caller, request))),
         route!(WRITE PATCH "/api/v1/shares/{id}/members/{member_id}" 2 members::patch)
             .does("Changes a member's role or end")
             .takes("MemberPatch")
@@ -109,7 +111,8 @@ pub(super) fn member_routes() -> Vec<Route> {
         route!(WRITE POST "/api/v1/shares/{id}/invitations" 2 invitations::create)
             .does("Invites somebody to a share")
             .takes("NewInvitation")
-            .gives(201, "Invitation"),
+            .gives(201, "Invitation")
+            .again("inv_id", |caller, request| Box::pin(invitations::get(caller, request))),
         route!(WRITE DELETE "/api/v1/shares/{id}/invitations/{inv_id}" 2 invitations::revoke)
             .does("Takes an invitation back")
             .gives(204, ""),
@@ -134,7 +137,8 @@ pub(super) fn admin_routes() -> Vec<Route> {
         route!(ADMIN POST "/api/v1/admin/users" 2 admin::create_user)
             .does("Creates a user")
             .takes("NewUser")
-            .gives(201, "User"),
+            .gives(201, "User")
+            .again("id", |caller, request| Box::pin(admin::user(caller, request))),
         route!(ADMIN GET "/api/v1/admin/users/{id}" 1 admin::user).does("Returns a user").gives(200, "User"),
         route!(ADMIN PATCH "/api/v1/admin/users/{id}" 2 admin::patch_user)
             .does("Changes a user")
@@ -184,7 +188,8 @@ pub(super) fn group_routes() -> Vec<Route> {
         route!(ADMIN POST "/api/v1/admin/groups" 2 groups::create)
             .does("Creates a group")
             .takes("NewGroup")
-            .gives(201, "Group"),
+            .gives(201, "Group")
+            .again("id", |caller, request| Box::pin(groups::get(caller, request))),
         route!(ADMIN GET "/api/v1/admin/groups/{id}" 1 groups::get)
             .does("Returns a group")
             .gives(200, "Group"),

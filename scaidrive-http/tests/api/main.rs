@@ -8,6 +8,7 @@ mod conditions;
 mod files;
 mod folders;
 mod lifecycle;
+mod limits;
 mod oidc;
 mod server;
 mod shares;

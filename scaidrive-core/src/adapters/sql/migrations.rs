@@ -33,6 +33,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0004_quotas.sql"),
     ),
     (
+        5,
+        "idempotency",
+        include_str!("../../../../migrations/sqlite/0005_idempotency.sql"),
+        include_str!("../../../../migrations/mysql/0005_idempotency.sql"),
+    ),
+    (
         6,
         "webhooks",
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),

@@ -14,6 +14,7 @@ mod jobs;
 mod ledger;
 mod migrations;
 mod mysql;
+mod once;
 mod quotas;
 mod shares;
 mod sight;

@@ -56,6 +56,28 @@ fn member(row: &SqlRow, at: usize, now: Timestamp) -> Result<Option<SeenMember>>
     Ok(Some(SeenMember { principal: row.parse_raw(at)?, role: row.parse(at + 1)?, is_expired }))
 }
 
+/// Reads an account: a row for each group, or one without.
+fn account(rows: &[SqlRow]) -> Result<Option<Account>> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let user = if first.opt_bytes(0)?.is_some() { Some(user_at(first)?) } else { None };
+    let mut groups: Vec<GroupId> = Vec::new();
+    for row in rows {
+        if row.opt_bytes(14)?.is_some()
+            && let Principal::Group(id) = row.parse_raw(14)?
+        {
+            groups.push(id);
+        }
+    }
+    groups.sort_unstable();
+    Ok(Some(Account {
+        tenant_status: first.parse(12)?,
+        partner: first.parse(13)?,
+        settings: first.json(15)?,
+        user,
+        groups,
+    }))
+}
+
 fn add<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
     // Entries and memberships of one resource cross each other in its rows.
     list.extend(item.filter(|item| !list.contains(item)));
@@ -90,26 +112,14 @@ impl SqlRows<'_> {
             .push(&format!(
                 " UNION SELECT p.holder, g.depth + 1 FROM g CROSS JOIN group_members p \
                  ON p.tenant_id = ? AND p.member = g.holder WHERE g.depth < {GROUP_DEPTH}) \
-                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder FROM tenants t \
+                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder, t.settings FROM tenants t \
                  LEFT JOIN users u ON u.tenant_id = t.id AND u.id = ? \
                  LEFT JOIN (SELECT DISTINCT holder FROM g) h ON 1 = 1 WHERE t.id = ?"
             ))
             .text(caller.tenant)
             .raw(caller.user.as_str())
             .text(caller.tenant);
-        let rows = self.conn.fetch(query).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let user = if first.opt_bytes(0)?.is_some() { Some(user_at(first)?) } else { None };
-        let mut groups: Vec<GroupId> = Vec::new();
-        for row in &rows {
-            if row.opt_bytes(14)?.is_some()
-                && let Principal::Group(id) = row.parse_raw(14)?
-            {
-                groups.push(id);
-            }
-        }
-        groups.sort_unstable();
-        Ok(Some(Account { tenant_status: first.parse(12)?, partner: first.parse(13)?, user, groups }))
+        account(&self.conn.fetch(query).await?)
     }
 
     pub(super) async fn read_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use crate::model::acl::{Ace, AceType};
 use crate::model::{
     AclEntry, Caller, Group, GroupId, Invitation, InvitationId, Member, MemberId, Node, NodeId, PartnerId,
-    Principal, ResourceId, Result, Share, ShareId, ShareRole, TenantId, Timestamp, Trustee, User, UserId,
-    UserStatus,
+    Principal, ResourceId, Result, Share, ShareId, ShareRole, TenantId, TenantSettings, Timestamp, Trustee,
+    User, UserId, UserStatus,
 };
 
 /// Who a user is: itself, its groups, and whether its tenant may act.
@@ -16,6 +16,8 @@ pub struct Account {
     pub tenant_status: UserStatus,
     /// The partner above it.
     pub partner: PartnerId,
+    /// What the tenant set for itself.
+    pub settings: TenantSettings,
     /// The user, if it is known.
     pub user: Option<User>,
     /// Every group the user is in, directly or through groups.

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod content;
 mod ledger;
+mod once;
 mod quotas;
 mod tenancy;
 mod tree;
@@ -24,6 +25,7 @@ pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
+pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
@@ -37,6 +39,7 @@ pub trait Reads:
     + AccessReads
     + QuotaReads
     + AuditReads
+    + OnceReads
     + TreeReads
     + ContentReads
     + ChunkReads
@@ -51,6 +54,7 @@ impl<
         + AccessReads
         + QuotaReads
         + AuditReads
+        + OnceReads
         + TreeReads
         + ContentReads
         + ChunkReads
@@ -68,6 +72,7 @@ pub trait Writes:
     + AccessWrites
     + QuotaWrites
     + AuditWrites
+    + OnceWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
@@ -83,6 +88,7 @@ impl<
         + AccessWrites
         + QuotaWrites
         + AuditWrites
+        + OnceWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
