@@ -61,6 +61,12 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Check that everything the database names is there, and every count exact
     Fsck(Fsck),
+    /// Look at the audit, and check that nobody changed it
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Set and show how much may be used
+    #[command(subcommand)]
+    Quota(Quota),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -210,6 +216,87 @@ pub(crate) struct Fsck {
     /// Read every chunk and compare its hash, too
     #[arg(long)]
     pub(crate) deep: bool,
+}
+
+/// Looks at the audit.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print the latest events
+    List {
+        /// Only of this user
+        #[arg(long, value_name = "USER")]
+        by: Option<String>,
+        /// Only of this action, such as file.create
+        #[arg(long)]
+        action: Option<String>,
+        /// Only about this thing
+        #[arg(long, value_name = "ID")]
+        about: Option<String>,
+        /// Not before this time, such as 2026-11-24T10:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Write every event with its seal, oldest first
+    Export {
+        /// csv or ndjson
+        #[arg(long, default_value = "ndjson")]
+        format: String,
+        /// File to write [default: standard output]
+        file: Option<PathBuf>,
+    },
+    /// Print where the chain of seals ends: keep it elsewhere
+    Head,
+    /// Seal what waits, then check the whole chain; exit code 4 where it does not hold
+    Verify {
+        /// A head that was kept, NUMBER:MAC; needs --tenant where there are several
+        #[arg(long)]
+        head: Option<String>,
+    },
+}
+
+/// Sets and shows quotas. A target reads `tenant`, `share:NAME`, `user:ID` or `group:ID`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quota {
+    /// Show a quota
+    Show {
+        /// Whose
+        target: String,
+    },
+    /// Set a quota
+    Set {
+        /// Whose
+        target: String,
+        /// Bytes, with K, M, G, T for powers of 1024; `none` for no limit
+        limit: String,
+        /// Let it be passed a little, for a while
+        #[arg(long)]
+        soft: bool,
+    },
+    /// Remove a quota
+    Remove {
+        /// Whose
+        target: String,
+    },
+    /// Say that a quota is not applied, or that it is again
+    Exempt {
+        /// Whose
+        target: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Apply it again
+        #[arg(long)]
+        off: bool,
+    },
+    /// Show what the tenant and its users use
+    Usage {
+        /// Count everything anew, and mend the books if they are wrong
+        #[arg(long)]
+        recalculate: bool,
+    },
 }
 
 /// Looks at the configuration.

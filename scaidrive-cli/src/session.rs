@@ -2,7 +2,7 @@
 
 use scaidrive_core::config::Config;
 use scaidrive_core::model::{Caller, Error, Tenant, TenantId};
-use scaidrive_core::services::tenants;
+use scaidrive_core::services::{journal, tenants};
 use scaidrive_core::{Drive, open};
 
 use crate::args::Args;
@@ -68,6 +68,8 @@ impl Session {
 
     async fn open_raw(args: &Args, config: Config) -> Result<Self> {
         let drive = open::open(&config).await?;
+        let noted = drive.clone();
+        tokio::spawn(async move { journal::run(&noted).await });
         Ok(Self { drive, config, out: Output { json: args.json } })
     }
 

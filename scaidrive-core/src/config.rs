@@ -170,6 +170,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// Redis, where it is set.
     pub redis_url: Option<String>,
+    /// The installation's secret; an embedded drive keeps one of its own.
+    pub secret_key: Option<Secret>,
     /// Where objects lie.
     pub objects: ObjectsConfig,
     /// The identity provider; nothing for the embedded issuer.
@@ -217,6 +219,7 @@ impl Config {
             public_url: None,
             database_url: None,
             redis_url: None,
+            secret_key: None,
             objects: ObjectsConfig::Local,
             scaikey_url: None,
             scaikey_client_id: None,
@@ -293,6 +296,7 @@ impl Reader<'_> {
             database_url: self
                 .url("SCAIDRIVE_DATABASE_URL", &["sqlite", "mysql", "mariadb", "mysql+asyncmy"]),
             redis_url: self.url("SCAIDRIVE_REDIS_URL", &["redis", "rediss"]),
+            secret_key: self.secret("SCAIDRIVE_SECRET_KEY"),
             objects: self.objects(),
             scaikey_url: self.scaikey_url(embedded_issuer),
             scaikey_client_id: self.word("SCAIDRIVE_SCAIKEY_CLIENT_ID"),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::model::{ChunkingParams, Result};
 use crate::ports::{BlobStore, Clock, Dispatch, Identity, Ids, Mailer, MetadataStore, PubSub, Reads};
+use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
+use crate::services::journal::Journal;
 
 /// Everything a use-case needs from outside; cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// Who tokens speak for; nothing where no tokens are taken, as in a host program.
     pub identity: Option<Arc<dyn Identity>>,
+    /// Seals the audit.
+    pub audit_key: AuditKey,
+    /// Audit events of reads and refusals, on their way to the database.
+    pub journal: Journal,
     /// How contents are cut.
     pub chunking: ChunkingParams,
     /// How long an unused chunk stays: longer than any upload, and than the oldest backup to be restored.

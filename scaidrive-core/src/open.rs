@@ -11,7 +11,9 @@ use crate::adapters::sql::SqlStore;
 use crate::config::{Config, ObjectsConfig};
 use crate::model::{ChunkingParams, Error, Result};
 use crate::ports::{BlobStore, Clock};
+use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
+use crate::services::journal::Journal;
 use crate::{Drive, Ports};
 
 /// Chunks kept in memory for readers, in bytes.
@@ -43,6 +45,8 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         dispatch: Arc::new(LocalDispatch::default()),
         mailer: Arc::new(LogMailer),
         identity: None,
+        audit_key: audit_key(config)?,
+        journal: Journal::default(),
         chunking: ChunkingParams::default(),
         gc_grace: config.gc_grace,
         cache: ChunkCache::new(CACHE_BYTES),
@@ -63,6 +67,46 @@ pub fn provider(config: &Config, clock: Arc<dyn Clock>) -> Result<Option<OidcPro
         scopeless: config.scopeless_tokens,
     };
     OidcProvider::new(settings, clock).map(Some)
+}
+
+/// Derives the key of the audit's seals from the installation's secret; an embedded drive keeps one of its own.
+fn audit_key(config: &Config) -> Result<AuditKey> {
+    if let Some(secret) = &config.secret_key {
+        return Ok(AuditKey::derive(secret.reveal().as_bytes()));
+    }
+    let path = config.data_dir.join("audit.key");
+    let failed =
+        |error: std::io::Error| Error::Config { faults: vec![format!("{}: {error}", path.display())] };
+    std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
+    let secret = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_secret(&path).map_err(failed)?,
+        read => read.map_err(failed)?,
+    };
+    if secret.len() < 32 {
+        return Err(Error::Config { faults: vec![format!("{}: is cut short", path.display())] });
+    }
+    Ok(AuditKey::derive(&secret))
+}
+
+/// Makes a secret that its owner alone may read; of several first starts at once, one makes it.
+fn make_secret(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut secret = vec![0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    let draft = path.with_extension(format!("key.{}", std::process::id()));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(&secret)?;
+    file.sync_all()?;
+    // A hard link fails if a rival was first; then its secret is the one.
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => std::fs::read(path),
+    }
 }
 
 fn open_objects(config: &Config) -> Result<Arc<dyn BlobStore>> {

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scaidrive_core::config::Config;
-use scaidrive_core::jobs::Worker;
+use scaidrive_core::jobs::{Worker, seal};
 use scaidrive_core::model::{Caller, Result, Share as Facts, ShareType, User, UserId};
 use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
-use scaidrive_core::services::{foreign, paths};
+use scaidrive_core::services::{foreign, journal, paths};
 use scaidrive_core::{Drive, Ports, open};
 use tokio::task::AbortHandle;
 
@@ -68,7 +68,13 @@ impl ScaiDrive {
         let jobs = tokio::spawn(async move { worker.run().await });
         let watched = drive.clone();
         let foreign = tokio::spawn(async move { foreign::watch(&watched).await });
-        let background = Arc::new(Background(vec![jobs.abort_handle(), foreign.abort_handle()]));
+        let sealed = drive.clone();
+        let seals = tokio::spawn(async move { seal::run(&sealed).await });
+        let noted = drive.clone();
+        let notes = tokio::spawn(async move { journal::run(&noted).await });
+        let tasks = [jobs, foreign, seals, notes];
+        let background =
+            Arc::new(Background(tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect()));
         Ok(Self { drive, caller, background })
     }
 
@@ -150,6 +156,9 @@ impl ScaiDrive {
     /// Finishes what is under way and closes the database; other handles on the drive fail from then on.
     pub async fn close(self) {
         self.background.0.iter().for_each(AbortHandle::abort);
+        if let Err(error) = journal::flush(&self.drive).await {
+            tracing::warn!(%error, "audit events of reads were not written");
+        }
         self.drive.meta.close().await;
     }
 }

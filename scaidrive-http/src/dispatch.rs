@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Response, Version};
 use percent_encoding::percent_decode_str;
-use scaidrive_core::model::{Caller, Error, Scope};
+use scaidrive_core::model::{Caller, Error};
 use scaidrive_core::services::identity::{self, RequestInfo};
 use tracing::Instrument;
 
@@ -140,19 +140,22 @@ async fn handle(
     match route.endpoint {
         Endpoint::Public(handler) => handler(bare(headers, query)).await,
         Endpoint::User(scope, handler) => {
-            let caller = authenticate(app, &headers, peer, id, scope).await?;
-            handler(caller, bare(headers, query)).await
+            let caller = authenticate(app, &headers, peer, id).await?;
+            let tried = (caller.clone(), format!("{} {}", route.method_name(), route.path));
+            let answer = if caller.has_scope(scope) {
+                handler(caller, bare(headers, query)).await
+            } else {
+                Err(Error::ScopeInsufficient { scope: scope.as_str() }.into())
+            };
+            if let Err(failure) = &answer {
+                failure.note_refusal(app, &tried.0, &tried.1);
+            }
+            answer
         }
     }
 }
 
-async fn authenticate(
-    app: &App,
-    headers: &HeaderMap,
-    peer: SocketAddr,
-    id: &str,
-    scope: Scope,
-) -> Result<Caller, Failure> {
+async fn authenticate(app: &App, headers: &HeaderMap, peer: SocketAddr, id: &str) -> Result<Caller, Failure> {
     let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
     let token = bearer(headers).ok_or(missing)?;
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -165,11 +168,7 @@ async fn authenticate(
     let span = tracing::Span::current();
     span.record("tenant_id", tracing::field::display(caller.tenant));
     span.record("user_id", tracing::field::display(&caller.user));
-    if caller.has_scope(scope) {
-        Ok(caller)
-    } else {
-        Err(Error::ScopeInsufficient { scope: scope.as_str() }.into())
-    }
+    Ok(caller)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
-use scaidrive_core::model::{Error, FieldError};
+use scaidrive_core::model::{Caller, Error, FieldError};
+use scaidrive_core::services::journal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::app::App;
 use crate::reply::{self, Body};
 
 /// A field of a request that does not hold what it must, as the wire says it.
@@ -36,7 +38,7 @@ pub(crate) struct Failure {
     faults: Vec<Fault>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, HeaderValue)>,
-    /// What the log needs to know and the caller must not.
+    /// What the log needs to know and the caller must not, or the audit.
     cause: Option<Error>,
 }
 
@@ -139,9 +141,16 @@ impl Failure {
         self
     }
 
+    /// Notes in the audit that a caller was refused, if it was.
+    pub(crate) fn note_refusal(&self, app: &App, caller: &Caller, tried: &str) {
+        if let Some(error) = &self.cause {
+            journal::note_refusal(&app.drive, caller, tried, error);
+        }
+    }
+
     /// Logs what is our fault, with every cause down to the root.
     pub(crate) fn log(&self) {
-        let Some(error) = &self.cause else { return };
+        let Some(error) = self.cause.as_ref().filter(|error| error.is_internal()) else { return };
         let mut causes = format!("{error:?}");
         let mut source = error.source();
         while let Some(cause) = source {
@@ -235,6 +244,9 @@ impl From<Error> for Failure {
             }
             error if error.is_internal() => {
                 "Internal error".clone_into(&mut failure.message);
+                failure.cause = Some(error);
+            }
+            Error::PermissionDenied { .. } | Error::OwnerOnly { .. } | Error::ScopeInsufficient { .. } => {
                 failure.cause = Some(error);
             }
             _ => {}

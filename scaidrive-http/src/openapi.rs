@@ -68,6 +68,8 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
 
 fn parameter(name: &str, place: &str) -> Value {
     let number = |from: u32, to: u32| json!({ "type": "integer", "minimum": from, "maximum": to });
+    let required =
+        place == "path" || matches!(name, "share_id" | "resource_id" | "resource_type" | "permission");
     let (name, schema) = match name {
         "limit≤1000" => ("limit", number(1, 1000)),
         "limit" => (name, number(1, 100)),
@@ -83,10 +85,11 @@ fn parameter(name: &str, place: &str) -> Value {
         "permission" => (name, json!({ "$ref": "#/components/schemas/Right" })),
         "status" => (name, json!({ "$ref": "#/components/schemas/UserStatus" })),
         "format" => (name, json!({ "enum": ["zip", "tar"] })),
-        _ => (name, json!({ "type": "string" })),
+        "audit_format" => ("format", json!({ "enum": ["csv", "ndjson"] })),
+        "from" | "to" => (name, json!({ "type": "string", "format": "date-time" })),
+        // A question mark: any text, where the same name elsewhere must be there or is one of a few words.
+        _ => (name.trim_start_matches('?'), json!({ "type": "string" })),
     };
-    let required =
-        place == "path" || matches!(name, "share_id" | "resource_id" | "resource_type" | "permission");
     json!({ "name": name, "in": place, "required": required, "schema": schema })
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use scaidrive_core::adapters::issuer::EmbeddedIssuer;
 use scaidrive_core::adapters::local::SystemClock;
 use scaidrive_core::config::{Config, Environment};
-use scaidrive_core::jobs::Worker;
+use scaidrive_core::jobs::{Worker, seal};
 use scaidrive_core::model::{Error, Result, Scope, TenantId, UserId};
 use scaidrive_core::ports::Identity;
-use scaidrive_core::services::{foreign, tenants};
+use scaidrive_core::services::{foreign, journal, tenants};
 use scaidrive_core::{Drive, open};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -118,7 +118,11 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     if parts.worker {
         let worker = Worker::new(drive.clone());
         helpers.spawn(async move { worker.run().await });
+        let sealed = drive.clone();
+        helpers.spawn(async move { seal::run(&sealed).await });
     }
+    let journalled = drive.clone();
+    helpers.spawn(async move { journal::run(&journalled).await });
     let watched = drive.clone();
     helpers.spawn(async move { foreign::watch(&watched).await });
     told_to_stop().await?;
@@ -128,6 +132,7 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     stop.send_replace(true);
     while running.join_next().await.is_some() {}
     helpers.shutdown().await;
+    journal::flush(drive).await?;
     Ok(())
 }
 

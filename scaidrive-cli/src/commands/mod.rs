@@ -1,5 +1,6 @@
 //! One file a command; each talks to the services of the core and prints what they say.
 
+mod audit;
 mod config;
 mod export;
 mod fsck;
@@ -9,12 +10,15 @@ mod init;
 mod ls;
 mod places;
 mod progress;
+mod quotas;
 mod shares;
 mod skipped;
 mod stats;
 mod tenants;
 mod token;
 mod users;
+
+use scaidrive_core::services::journal;
 
 use crate::args::{Args, Command};
 use crate::exit::{Code, Result};
@@ -51,12 +55,15 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Stats => stats::run(session, args).await,
         Command::Gc(what) => gc::run(session, args, what).await,
         Command::Fsck(what) => fsck::run(session, args, what).await,
+        Command::Audit(command) => audit::run(session, args, command).await,
+        Command::Quota(command) => quotas::run(session, args, command).await,
         Command::Init | Command::Migrate | Command::Config(_) => Ok(Code::Done),
     }
 }
 
 /// Lets the drive finish what is under way.
 async fn close(session: &Session, outcome: Result<Code>) -> Result<Code> {
+    journal::flush(&session.drive).await?;
     session.drive.meta.close().await;
     outcome
 }

@@ -6,6 +6,7 @@
 mod collect;
 mod expire;
 mod mail;
+pub mod seal;
 mod worker;
 
 pub use worker::Worker;

@@ -6,9 +6,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use bytes::Bytes;
 
 use super::access::{self, Right};
+use super::journal;
 use crate::Drive;
 use crate::model::{
-    ByteRange, Caller, ChunkHash, ContentId, Error, FileId, FileInfo, Result, Sha256Hash, TenantId, Version,
+    AuditCategory, AuditEvent, ByteRange, Caller, ChunkHash, ContentId, Error, FileId, FileInfo,
+    ResourceKind, Result, Sha256Hash, TenantId, Version,
 };
 use crate::ports::Key;
 use crate::ports::metadata::ManifestEntry;
@@ -52,13 +54,17 @@ pub async fn open(drive: &Drive, caller: &Caller, id: FileId, version: Option<u3
         content,
         info,
     };
-    match version {
+    let readable = match version {
         Some(number) if number != current.version => {
             let old = rows.version(caller.tenant, id, number).await?.ok_or(Error::NotFound)?;
-            Ok(of_version(current, &old))
+            of_version(current, &old)
         }
-        _ => Ok(current),
-    }
+        _ => current,
+    };
+    let event =
+        AuditEvent::new(AuditCategory::FileAccess, "file.read", ResourceKind::File, id).at(found.path());
+    journal::note(drive, caller, event.with(serde_json::json!({ "version": readable.version })));
+    Ok(readable)
 }
 
 fn of_version(current: Readable, old: &Version) -> Readable {

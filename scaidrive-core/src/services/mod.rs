@@ -3,6 +3,7 @@
 pub mod access;
 pub mod acl;
 pub mod archive;
+pub mod audit;
 pub mod bulk;
 pub mod cache;
 pub mod collect;
@@ -17,6 +18,7 @@ pub mod groups;
 pub mod identity;
 pub mod ingest;
 pub mod invitations;
+pub mod journal;
 pub mod me;
 pub mod members;
 pub mod moves;

@@ -247,7 +247,7 @@ impl<M: Mutation> MutationUnit<M> {
     }
 }
 
-fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, now: Timestamp) -> AuditRow {
+pub(super) fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, now: Timestamp) -> AuditRow {
     AuditRow {
         id,
         at: now,

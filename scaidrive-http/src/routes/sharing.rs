@@ -3,10 +3,37 @@
 use scaidrive_core::model::Scope;
 
 use super::{DELETE, Endpoint, GET, PATCH, POST, PUT, READ, Route, WRITE};
-use crate::handlers::{admin, groups, invitations, members, permissions};
+use crate::handlers::{admin, audit, groups, invitations, members, permissions};
 
 const ADMIN: Scope = Scope::TenantAdmin;
 const PARTNER: Scope = Scope::PartnerAdmin;
+
+const AUDIT_FILTERS: &[&str] = &[
+    "limit",
+    "after",
+    "?user_id",
+    "category",
+    "severity",
+    "action",
+    "?resource_type",
+    "?resource_id",
+    "result",
+    "from",
+    "to",
+];
+const AUDIT_EXPORT: &[&str] = &[
+    "audit_format",
+    "after",
+    "?user_id",
+    "category",
+    "severity",
+    "action",
+    "?resource_type",
+    "?resource_id",
+    "result",
+    "from",
+    "to",
+];
 
 pub(super) fn permission_routes() -> Vec<Route> {
     vec![
@@ -129,6 +156,14 @@ pub(super) fn admin_routes() -> Vec<Route> {
             .does("Changes the tenant's settings")
             .takes("TenantPatch")
             .gives(200, "Tenant"),
+        route!(ADMIN GET "/api/v1/admin/audit" 2 audit::list)
+            .does("Returns audit events, newest first")
+            .reads(AUDIT_FILTERS)
+            .gives(200, "AuditEvents"),
+        route!(ADMIN GET "/api/v1/admin/audit/export" 5 audit::export)
+            .does("Returns audit events with their seals, oldest first, as CSV or NDJSON")
+            .reads(AUDIT_EXPORT)
+            .gives(200, "bytes"),
         route!(PARTNER GET "/api/v1/admin/partners/{id}/tenants" 2 admin::partner_tenants)
             .does("Returns a partner's tenants")
             .reads(&["limit", "offset"])

@@ -218,6 +218,6 @@ fn a_configuration_that_does_not_hold_is_told_at_once() {
     {
         assert!(told.contains(name), "{name} in {told}");
     }
-    let output = run(&[("SCAIDRIVE_SCAIKEY_URL", "id.example.com")]);
+    let output = run(&[("SCAIDRIVE_SCAIKEY_URL", "no address")]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    verifier: DecodingKey,
+    check: DecodingKey,
 }
 
 /// The keys of a provider, those that we have a use for.
@@ -39,7 +39,7 @@ impl KeySet {
         rules.validate_exp = false;
         rules.validate_nbf = false;
         rules.validate_aud = false;
-        Lookup::Found(jsonwebtoken::decode(token, &key.verifier, &rules).ok().map(|data| data.claims))
+        Lookup::Found(jsonwebtoken::decode(token, &key.check, &rules).ok().map(|data| data.claims))
     }
 
     /// Finds the key by its id. Without an id, the one key that fits the algorithm, if there is but one.
@@ -58,8 +58,8 @@ fn key(value: &Value) -> Option<Key> {
     let for_signatures =
         jwk.common.public_key_use.as_ref().is_none_or(|held| *held == PublicKeyUse::Signature)
             && jwk.common.key_operations.as_ref().is_none_or(|held| held.contains(&KeyOperations::Verify));
-    let verifier = DecodingKey::from_jwk(&jwk).ok().filter(|_| for_signatures)?;
-    Some(Key { id: jwk.common.key_id, algorithm, verifier })
+    let check = DecodingKey::from_jwk(&jwk).ok().filter(|_| for_signatures)?;
+    Some(Key { id: jwk.common.key_id, algorithm, check })
 }
 
 /// Returns the algorithm that a key's type and curve leave, unless it says that it is for another.

@@ -12,8 +12,9 @@ const USAGE: &str =
     "SELECT file_bytes, version_bytes, trash_bytes, file_count, folder_count, target FROM counters";
 const CHANGE: &str = "SELECT id, position, tenant_id, share_id, resource_type, resource_id, change_type, changed_by, \
      changed_at, old_path, new_path, version_id, metadata FROM change_log";
-const AUDIT: &str = "SELECT id, at, category, severity, action, user_id, service_account, ip, user_agent, \
-     resource_type, resource_id, path, result, request_id, payload FROM audit";
+/// The columns that `audit_at` reads, in its order.
+pub(super) const AUDIT_COLUMNS: &str = "id, at, category, severity, action, user_id, service_account, ip, user_agent, \
+     resource_type, resource_id, path, result, request_id, payload";
 
 fn usage(row: &SqlRow) -> Result<Usage> {
     Ok(Usage {
@@ -43,7 +44,8 @@ fn change(row: &SqlRow) -> Result<LoggedChange> {
     })
 }
 
-fn audit(row: &SqlRow) -> Result<AuditRow> {
+/// Reads an event whose columns come first.
+pub(super) fn audit_at(row: &SqlRow) -> Result<AuditRow> {
     Ok(AuditRow {
         id: row.parse(0)?,
         at: row.time(1)?,
@@ -95,13 +97,16 @@ impl LedgerReads for SqlRows<'_> {
     }
 
     async fn audit_event(&mut self, tenant: TenantId, id: AuditEventId) -> Result<Option<AuditRow>> {
-        let query = sql(AUDIT).push(" WHERE tenant_id = ? AND id = ?").text(tenant).text(id);
-        self.conn.fetch_one(query).await?.as_ref().map(audit).transpose()
+        let query = sql(format!("SELECT {AUDIT_COLUMNS} FROM audit WHERE tenant_id = ? AND id = ?"));
+        let query = query.text(tenant).text(id);
+        self.conn.fetch_one(query).await?.as_ref().map(audit_at).transpose()
     }
 
     async fn audit_events(&mut self, tenant: TenantId, limit: u32) -> Result<Vec<AuditRow>> {
-        let query = sql(AUDIT).push(" WHERE tenant_id = ? ORDER BY id DESC LIMIT ?").text(tenant).bind(limit);
-        self.conn.fetch(query).await?.iter().map(audit).collect()
+        let query =
+            sql(format!("SELECT {AUDIT_COLUMNS} FROM audit WHERE tenant_id = ? ORDER BY id DESC LIMIT ?"));
+        let query = query.text(tenant).bind(limit);
+        self.conn.fetch(query).await?.iter().map(audit_at).collect()
     }
 }
 

@@ -21,6 +21,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0002_access.sql"),
     ),
     (
+        3,
+        "audit_seals",
+        include_str!("../../../../migrations/sqlite/0003_audit_seals.sql"),
+        include_str!("../../../../migrations/mysql/0003_audit_seals.sql"),
+    ),
+    (
         4,
         "quotas",
         include_str!("../../../../migrations/sqlite/0004_quotas.sql"),

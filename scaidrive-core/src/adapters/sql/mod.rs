@@ -4,6 +4,7 @@
 //! `sqlite` and `mysql` are the two ways to open, write and migrate.
 
 mod access;
+mod audit;
 mod chunks;
 mod contents;
 mod dialect;

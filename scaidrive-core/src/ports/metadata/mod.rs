@@ -3,6 +3,7 @@
 //! The traits are split by area, reads from writes; [`Reads`] and [`Writes`] bundle them.
 
 mod access;
+mod audit;
 mod content;
 mod ledger;
 mod quotas;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 pub use access::{
     AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
 };
+pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
@@ -34,6 +36,7 @@ pub trait Reads:
     TenancyReads
     + AccessReads
     + QuotaReads
+    + AuditReads
     + TreeReads
     + ContentReads
     + ChunkReads
@@ -47,6 +50,7 @@ impl<
     T: TenancyReads
         + AccessReads
         + QuotaReads
+        + AuditReads
         + TreeReads
         + ContentReads
         + ChunkReads
@@ -63,6 +67,7 @@ pub trait Writes:
     + TenancyWrites
     + AccessWrites
     + QuotaWrites
+    + AuditWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
@@ -77,6 +82,7 @@ impl<
         + TenancyWrites
         + AccessWrites
         + QuotaWrites
+        + AuditWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
