@@ -211,6 +211,9 @@ async fn an_import_beside_a_running_server_starves_nobody() {
         std::fs::write(folder.join(format!("{number}.txt")), format!("imported {number}")).unwrap();
     }
     let server = std::sync::Arc::new(Server::start(&data));
+    // The clients ask for more in a minute than a tenant's usual limits allow.
+    let limits = json!({ "settings": { "rate_limit_token": 1_000_000, "rate_limit_user": 1_000_000 } });
+    server.json(Client::new().patch(format!("{}/admin/tenant", server.url)).json(&limits)).await;
     let create = json!({ "name": "S", "share_type": "project" });
     let share = server.json(Client::new().post(format!("{}/shares", server.url)).json(&create)).await;
     let share = share["id"].as_str().unwrap().to_owned();

@@ -41,9 +41,9 @@ pub(crate) struct Failure {
     retry_after: Option<Duration>,
     header: Option<(HeaderName, HeaderValue)>,
     /// What the log needs to know and the caller must not, or the audit.
-    cause: Option<Error>,
+    cause: Option<Box<Error>>,
     /// How a limit stands that refused the request.
-    allowance: Option<Allowance>,
+    allowance: Option<Box<Allowance>>,
 }
 
 impl Failure {
@@ -149,7 +149,7 @@ impl Failure {
     /// Tells how the limit stands that refused the request.
     #[must_use]
     pub(crate) fn with_allowance(self, allowance: Allowance) -> Self {
-        Self { allowance: Some(allowance), ..self }
+        Self { allowance: Some(Box::new(allowance)), ..self }
     }
 
     /// Notes in the audit that a caller was refused, if it was.
@@ -190,7 +190,7 @@ impl Failure {
             headers.insert(name, value);
         }
         if let Some(allowance) = self.allowance {
-            limits::write(headers, allowance);
+            limits::write(headers, *allowance);
         }
         response
     }
@@ -258,18 +258,17 @@ impl From<Error> for Failure {
                 failure.details =
                     json!({ "dimension": dimension, "limit": limit, "window_seconds": WINDOW_SECS });
             }
-            Error::InProgress => failure.retry_after = Some(Duration::from_secs(1)),
-            Error::TouchExpired => failure.retry_after = Some(Duration::from_secs(1)),
+            Error::InProgress | Error::TouchExpired => failure.retry_after = Some(Duration::from_secs(1)),
             Error::Unauthenticated { missing, .. } => {
                 let challenge = if missing { "Bearer" } else { "Bearer error=\"invalid_token\"" };
                 failure.header = Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
             }
             error if error.is_internal() => {
                 "Internal error".clone_into(&mut failure.message);
-                failure.cause = Some(error);
+                failure.cause = Some(Box::new(error));
             }
             Error::PermissionDenied { .. } | Error::OwnerOnly { .. } | Error::ScopeInsufficient { .. } => {
-                failure.cause = Some(error);
+                failure.cause = Some(Box::new(error));
             }
             _ => {}
         }

@@ -223,7 +223,7 @@ fn user_routes() -> Vec<Route> {
             .does("Marks a favourite")
             .takes("FavoriteRef")
             .gives(201, "FavoriteRef")
-            .again("resource_id", |caller, request| Box::pin(me::favorite(caller, request))),
+            .again("resource_id", |_, request| Box::pin(std::future::ready(me::favorite(&request)))),
         route!(WRITE DELETE "/api/v1/users/me/favorites" 2 me::remove_favorite)
             .does("Unmarks a favourite")
             .reads(&["resource_id"])

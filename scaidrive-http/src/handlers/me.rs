@@ -62,7 +62,7 @@ fn node(text: &str) -> Result<NodeId, Failure> {
 }
 
 /// Answers again for a favourite that was marked.
-pub(crate) async fn favorite(_caller: Caller, request: Request) -> Answer {
+pub(crate) fn favorite(request: &Request) -> Answer {
     reply::ok(&FavoriteRef { resource_id: request.param("resource_id").to_owned() })
 }
 

@@ -50,6 +50,7 @@ const DEATHS: u64 = 10;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kill_9() {
     let mut server = Server::start();
+    server.lift_limits().await;
     let share = server.share("Projects").await;
     let mut acknowledged: Vec<(String, String, String)> = Vec::new();
     for round in 0..DEATHS {

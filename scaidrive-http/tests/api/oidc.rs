@@ -201,6 +201,7 @@ async fn a_code_is_good_once_and_for_its_verifier_alone() {
     };
     let wrong = grant("another-verifier-of-at-least-forty-three-characters").await;
     assert_eq!(wrong.refused(400, "BAD_REQUEST").json["error"]["details"]["error"], "invalid_grant");
+    grant(VERIFIER).await.ok();
     grant(VERIFIER).await.refused(400, "BAD_REQUEST");
     for fields in [vec![("grant_type", "client_credentials")], vec![("grant_type", "refresh_token")], vec![]]
     {
