@@ -28,6 +28,16 @@ need() {
   command -v "$1" >/dev/null
 }
 
+# The outside judge of permissions: Samba's own access check, for the system's Python.
+need_samba() {
+  /usr/bin/python3 -c 'import samba.security' 2>/dev/null && return 0
+  may_install || { say "SKIPPED: python3-samba is missing, and there are no rights to install it"; return 0; }
+  say "installing python3-samba"
+  as_root apt-get update -qq >/dev/null 2>&1 || true
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-samba \
+    >/dev/null 2>&1 || say "SKIPPED: python3-samba could not be installed"
+}
+
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

@@ -15,4 +15,5 @@ mod shares;
 mod sharing;
 mod system;
 mod transfers;
+mod walls;
 mod webhooks;
