@@ -283,7 +283,7 @@ pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<U
 }
 
 /// Gives a user what comes with its first sign-in: a share of its own; and who was awaited is active from then on.
-pub(super) async fn sign_in_first(drive: &Drive, caller: &Caller) -> Result<User> {
+pub async fn sign_in_first(drive: &Drive, caller: &Caller) -> Result<User> {
     let system = caller.as_system(system_user("identity")?);
     mutation::run(drive, &system, FirstSignIn(caller.user.clone())).await
 }
