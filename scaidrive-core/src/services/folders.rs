@@ -19,6 +19,9 @@ use crate::ports::metadata::{ChildQuery, ChildSort, SortKey};
 /// Counts are exact up to here; beyond, they are a minimum.
 pub const COUNTED: u64 = 10_000;
 
+/// Children looked at where a page has gaps.
+const STRIDE: u32 = 1000;
+
 /// The longest page of children.
 pub const PAGE: u32 = 1000;
 
@@ -208,18 +211,26 @@ pub async fn children(
     let mut eyes = place.eyes();
     let mut nodes = Vec::new();
     let mut query = query;
-    // Children out of sight leave gaps in what one query brings; the page is filled up with what follows.
-    let more = loop {
-        let found = rows.children(caller.tenant, &query).await?;
-        let is_end = found.len() <= limit as usize;
+    // Children out of sight leave gaps in what one query brings; the page is filled up with what follows, in larger
+    // and larger steps. After the last of them the page stays short, and the next one goes on from there.
+    let mut next = None;
+    for step in [limit + 1, STRIDE, 10 * STRIDE] {
+        query.limit = step;
+        let (found, seen) = eyes.page(&mut *rows, caller, &query).await?;
+        let is_end = found.len() < step as usize;
         query.after = found.last().map(|last| sort_key(listing.sort, last));
-        nodes.extend(eyes.readable(&mut *rows, caller, found).await?);
-        if is_end || nodes.len() > limit as usize {
-            break nodes.len() > limit as usize;
+        nodes.extend(seen);
+        if nodes.len() > limit as usize {
+            nodes.truncate(limit as usize);
+            next = nodes.last().map(|last| write_key(listing.sort, last));
+            break;
         }
-    };
-    nodes.truncate(limit as usize);
-    let next = nodes.last().filter(|_| more).map(|last| write_key(listing.sort, last));
+        next = found.last().filter(|_| !is_end).map(|last| write_key(listing.sort, last));
+        if is_end {
+            break;
+        }
+    }
+    let more = next.is_some();
     let (total, total_is_minimum) = match (&listing.after, more) {
         (Some(_), _) => (None, false),
         (None, false) => (Some(nodes.len() as u64), false),

@@ -395,11 +395,14 @@ async fn after_the_answer_to_a_revoke_nothing_succeeds() {
                 files::FilePatch { name: Some(name(&format!("{round}"))), ..files::FilePatch::default() };
             // Two administrators take it away, while its holder uses it.
             let revoke = async || acl::remove(&house.drive, &house.caller, on, which()).await;
-            let (one, other, used) = tokio::join!(
-                revoke(),
-                revoke(),
-                files::patch(&house.drive, &reader, file, patch.clone(), files::IfMatch::default())
-            );
+            let used = files::patch(&house.drive, &reader, file, patch.clone(), files::IfMatch::default());
+            // Who is first in line takes turns.
+            let (one, other, used) = if round % 2 == 0 {
+                tokio::join!(revoke(), revoke(), used)
+            } else {
+                let (used, one, other) = tokio::join!(used, revoke(), revoke());
+                (one, other, used)
+            };
             assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
             match used {
                 Ok(_) => before += 1,

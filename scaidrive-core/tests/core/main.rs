@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod backends;
 mod contracts;
+mod cost;
 mod failures;
 mod layers;
 mod quotas;

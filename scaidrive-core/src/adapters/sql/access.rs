@@ -10,10 +10,11 @@ use super::{ROWS_PER_STATEMENT, SqlRows};
 use crate::model::acl::AceType;
 use crate::model::{
     AclEntry, Caller, Error, Group, GroupId, Invitation, InvitationId, InvitationStatus, Member, MemberId,
-    NodeId, ParentId, Principal, ResourceId, Result, ShareId, TenantId, Timestamp, Trustee, User, UserId,
+    Node, NodeId, ParentId, Principal, ResourceId, Result, ShareId, TenantId, Timestamp, Trustee, User,
+    UserId,
 };
 use crate::ports::metadata::{
-    AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenShare, UserSearch,
+    AccessReads, AccessWrites, Account, ChildQuery, Page, SeenChain, SeenEntry, SeenShare, UserSearch,
 };
 
 const ENTRY: &str = "SELECT id, resource_id, share_id, trustee, ace_type, rights, inherits, created_by, created_at \
@@ -134,6 +135,14 @@ impl AccessReads for SqlRows<'_> {
         most: u32,
     ) -> Result<Vec<(NodeId, bool, Option<SeenEntry>)>> {
         self.read_fenced_children(caller, parent, include_trashed, most).await
+    }
+
+    async fn seen_children(
+        &mut self,
+        caller: &Caller,
+        query: &ChildQuery,
+    ) -> Result<Vec<(Node, Vec<SeenEntry>)>> {
+        self.read_seen_children(caller, query).await
     }
 
     async fn fenced_below(&mut self, caller: &Caller, root: NodeId) -> Result<Vec<NodeId>> {

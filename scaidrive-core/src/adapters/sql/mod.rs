@@ -28,6 +28,12 @@ mod webhooks;
 
 pub use store::SqlStore;
 
+/// Returns how many statements this process has run.
+#[cfg(feature = "testing")]
+pub fn statements() -> u64 {
+    statement::STATEMENTS.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 use std::sync::Arc;
 
 use statement::Conn;

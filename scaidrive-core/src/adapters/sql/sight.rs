@@ -6,13 +6,13 @@
 use super::shares::{SHARE_COLUMNS, share_at};
 use super::statement::{SqlRow, Statement, sql};
 use super::tenancy::{USER_COLUMNS, user_at};
-use super::tree::{NODE, node};
+use super::tree::{NODE, node, page_of, sort_column};
 use super::{ROWS_PER_STATEMENT, SqlRows};
 use crate::model::acl::Ace;
 use crate::model::{
     Caller, GroupId, Node, NodeId, ParentId, Principal, ResourceId, Result, Rights, ShareId, Timestamp,
 };
-use crate::ports::metadata::{Account, SeenChain, SeenEntry, SeenMember, SeenShare};
+use crate::ports::metadata::{Account, ChildQuery, SeenChain, SeenEntry, SeenMember, SeenShare};
 
 /// How many groups may hold each other, one in the next.
 pub(super) const GROUP_DEPTH: u32 = 8;
@@ -282,6 +282,29 @@ impl SqlRows<'_> {
         let query = trustees(query.text(caller.tenant).text(parent).bind(most), caller);
         let rows = self.conn.fetch(query).await?;
         rows.iter().map(|row| Ok((row.parse(0)?, row.int(1)? != 0, entry(row, 2)?))).collect()
+    }
+
+    pub(super) async fn read_seen_children(
+        &mut self,
+        caller: &Caller,
+        wanted: &ChildQuery,
+    ) -> Result<Vec<(Node, Vec<SeenEntry>)>> {
+        let page = page_of(sql(format!("SELECT {NODE}, {ENTRY} FROM (SELECT n.* FROM nodes n ")), caller.tenant, wanted)
+            .push(") n LEFT JOIN acl_entries a ON a.tenant_id = n.tenant_id AND a.resource_id = n.id AND a.trustee IN ");
+        let order = format!(" ORDER BY {}, n.id", sort_column(wanted.sort));
+        let mut found: Vec<(Node, Vec<SeenEntry>)> = Vec::new();
+        let mut last = String::new();
+        for row in self.conn.fetch(trustees(page, caller).push(&order)).await? {
+            let id = row.string(NODE_AT)?;
+            if id != last {
+                found.push((node(&row)?, Vec::new()));
+                last = id;
+            }
+            if let Some((_, entries)) = found.last_mut() {
+                entries.extend(entry(&row, SHARE_AT)?);
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn read_fenced_below(&mut self, caller: &Caller, root: NodeId) -> Result<Vec<NodeId>> {

@@ -215,6 +215,15 @@ fn mysql_count(done: sqlx::mysql::MySqlQueryResult) -> u64 {
     done.rows_affected()
 }
 
+/// How many statements this process has run; tests hold what a request may cost to it.
+#[cfg(feature = "testing")]
+pub(super) static STATEMENTS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+fn count_statement() {
+    #[cfg(feature = "testing")]
+    STATEMENTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
 impl Conn<'_> {
     /// Tells which dialect to speak.
     pub(super) const fn is_mysql(&self) -> bool {
@@ -223,6 +232,7 @@ impl Conn<'_> {
 
     /// Runs a statement; returns how many rows it matched.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        count_statement();
         let Statement { text, args } = statement;
         // The text is built from literals of this folder only.
         on_db!(
@@ -236,6 +246,7 @@ impl Conn<'_> {
 
     /// Runs a query; returns all its rows. Every query of this folder is bounded by a LIMIT or a key.
     pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<SqlRow>> {
+        count_statement();
         let Statement { text, args } = statement;
         on_db!(
             self,

@@ -88,7 +88,7 @@ fn select(rest: &str) -> Statement {
     sql(format!("SELECT {NODE} FROM nodes n {rest}"))
 }
 
-const fn sort_column(sort: ChildSort) -> &'static str {
+pub(super) const fn sort_column(sort: ChildSort) -> &'static str {
     match sort {
         ChildSort::Name => "n.name_key",
         ChildSort::ModifiedAt => "n.modified_at",
@@ -113,6 +113,18 @@ fn start_after(statement: Statement, sort: ChildSort, after: Option<&SortKey>) -
             .bind(*value)
             .text(id),
     }
+}
+
+/// Narrows a query of nodes to a page of children.
+pub(super) fn page_of(statement: Statement, tenant: TenantId, query: &ChildQuery) -> Statement {
+    let live = if query.include_trashed { "" } else { " AND n.live = 1" };
+    let statement = statement
+        .push(&format!("WHERE n.tenant_id = ? AND n.parent_id = ?{live}"))
+        .text(tenant)
+        .text(query.parent);
+    start_after(statement, query.sort, query.after.as_ref())
+        .push(&format!(" ORDER BY {}, n.id LIMIT ?", sort_column(query.sort)))
+        .bind(query.limit)
 }
 
 #[async_trait]
@@ -194,14 +206,7 @@ impl TreeReads for SqlRows<'_> {
     }
 
     async fn children(&mut self, tenant: TenantId, query: &ChildQuery) -> Result<Vec<Node>> {
-        let live = if query.include_trashed { "" } else { " AND n.live = 1" };
-        let statement = select(&format!("WHERE n.tenant_id = ? AND n.parent_id = ?{live}"))
-            .text(tenant)
-            .text(query.parent);
-        let statement = start_after(statement, query.sort, query.after.as_ref())
-            .push(&format!(" ORDER BY {}, n.id LIMIT ?", sort_column(query.sort)))
-            .bind(query.limit);
-        nodes(&self.conn.fetch(statement).await?)
+        nodes(&self.conn.fetch(page_of(select(""), tenant, query)).await?)
     }
 
     async fn count_children(

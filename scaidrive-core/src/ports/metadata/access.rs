@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::ChildQuery;
 use crate::model::acl::{Ace, AceType};
 use crate::model::{
     AclEntry, Caller, Group, GroupId, Invitation, InvitationId, Member, MemberId, Node, NodeId, PartnerId,
@@ -98,6 +99,12 @@ pub trait AccessReads: Send {
         include_trashed: bool,
         most: u32,
     ) -> Result<Vec<(NodeId, bool, Option<SeenEntry>)>>;
+    /// Returns a page of children, each with the entries on it that match the caller.
+    async fn seen_children(
+        &mut self,
+        caller: &Caller,
+        query: &ChildQuery,
+    ) -> Result<Vec<(Node, Vec<SeenEntry>)>>;
     /// Returns the nodes below a folder, branches in the trash left out, that have entries matching the caller or
     /// do not inherit.
     async fn fenced_below(&mut self, caller: &Caller, root: NodeId) -> Result<Vec<NodeId>>;
