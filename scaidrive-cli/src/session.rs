@@ -111,4 +111,20 @@ impl Session {
         let user = args.user.parse().map_err(wrong)?;
         tenants::caller_for(&self.drive, tenant.id, &user).await.about(|| format!("user {user}"))
     }
+
+    /// Returns who administers tenants, users and groups: the user given. The first administrator is there only where
+    /// the installation began; in its place the system acts, so that nobody is ever locked out of a drive at hand.
+    pub(crate) async fn operator(&self, args: &Args) -> Result<Caller> {
+        if args.user != tenants::FIRST_ADMIN {
+            return self.caller(args).await;
+        }
+        let tenant = self.tenant(args).await?;
+        let admin = args.user.parse().map_err(|_| Error::internal("not a user id"))?;
+        match tenants::caller_for(&self.drive, tenant.id, &admin).await {
+            Err(Error::NotFound | Error::Suspended) => {
+                Ok(tenants::system_caller(&self.drive, tenant.id, "cli")?)
+            }
+            found => found.about(|| format!("user {admin}")),
+        }
+    }
 }

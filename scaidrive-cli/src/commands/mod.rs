@@ -1,14 +1,19 @@
 //! One file a command; each talks to the services of the core and prints what they say.
 
+mod acl;
 mod audit;
 mod config;
 mod export;
 mod fsck;
 mod gc;
+mod groups;
 mod import;
 mod init;
 mod ls;
+mod members;
+mod owner;
 mod places;
+mod principals;
 mod progress;
 mod quotas;
 mod shares;
@@ -46,9 +51,13 @@ pub(crate) async fn run(args: &Args) -> Result<Code> {
 async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
     match &args.command {
         Command::Token(command) => token::run(session, args, command).await,
-        Command::Tenant(command) => tenants::run(session, command).await,
+        Command::Tenant(command) => tenants::run(session, args, command).await,
         Command::User(command) => users::run(session, args, command).await,
+        Command::Group(command) => groups::run(session, args, command).await,
         Command::Share(command) => shares::run(session, args, command).await,
+        Command::Member(command) => members::run(session, args, command).await,
+        Command::Acl(command) => acl::run(session, args, command).await,
+        Command::Owner(what) => owner::run(session, args, what).await,
         Command::Import(what) => import::run(session, args, what).await,
         Command::Export(what) => export::run(session, args, what).await,
         Command::Ls(what) => ls::run(session, args, what).await,

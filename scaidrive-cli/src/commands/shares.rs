@@ -1,10 +1,12 @@
 //! `scaidrive share`.
 
 use scaidrive_core::model::{Error, Share as Found};
+use scaidrive_core::services::members;
 use scaidrive_core::services::shares::{self, NewShare};
 
+use super::{places, principals};
 use crate::args::{Args, Share};
-use crate::exit::{Code, Result};
+use crate::exit::{About, Code, Result};
 use crate::output::{size, table};
 use crate::session::Session;
 
@@ -32,6 +34,18 @@ pub(crate) async fn run(session: &Session, args: &Args, command: &Share) -> Resu
             session.out.print(&all, || {
                 table(["ID", "NAME", "TYPE", "OWNER", "USED", "QUOTA"], all.shares.iter().map(row))
             })?;
+        }
+        Share::Transfer { share, owner } => {
+            let id = places::share(&session.drive, &caller, share).await?.id;
+            let is_principal = owner.starts_with("user:") || owner.starts_with("group:");
+            let owner = if is_principal {
+                principals::principal(session, &caller, owner).await?.id().to_owned()
+            } else {
+                owner.clone()
+            };
+            let moved = members::transfer_share(&session.drive, &caller, id, &owner).await;
+            let moved = moved.about(|| format!("share {share}"))?;
+            session.out.print(&moved, || format!("{} is owned by {}", moved.name, moved.owner))?;
         }
     }
     Ok(Code::Done)

@@ -6,6 +6,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit;
 
+mod access;
+mod people;
+
+pub(crate) use access::{Acl, Entry, Member, Owner};
+pub(crate) use people::{Group, Tenant, User};
+
 /// Administers ScaiDrive: on a data directory, or on the production configuration of the environment.
 #[derive(Debug, Parser)]
 #[command(name = "scaidrive", version, after_help = exit::HELP, max_term_width = 100)]
@@ -40,15 +46,26 @@ pub(crate) enum Command {
     /// Make bearer tokens of the embedded issuer
     #[command(subcommand)]
     Token(Token),
-    /// Create and list tenants
+    /// Create, list and change tenants
     #[command(subcommand)]
     Tenant(Tenant),
-    /// Create and list users
+    /// Create, list and change users
     #[command(subcommand)]
     User(User),
-    /// Create and list shares
+    /// Create, list and change groups
+    #[command(subcommand)]
+    Group(Group),
+    /// Create, list and hand over shares
     #[command(subcommand)]
     Share(Share),
+    /// Say who is what in a share
+    #[command(subcommand)]
+    Member(Member),
+    /// Say who may do what to a share, folder or file, and why
+    #[command(subcommand)]
+    Acl(Acl),
+    /// Charge another user for a folder or file; nobody's rights change
+    Owner(Owner),
     /// Copy a directory or file into a share
     Import(Import),
     /// Copy a share or a folder of it into a directory
@@ -86,41 +103,7 @@ pub(crate) enum Token {
     },
 }
 
-/// Creates and lists tenants.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tenant {
-    /// Create a tenant
-    Create {
-        /// Its name
-        name: String,
-    },
-    /// List all tenants
-    List,
-}
-
-/// Creates and lists users.
-#[derive(Debug, Subcommand)]
-pub(crate) enum User {
-    /// Create a user
-    Create {
-        /// Its id at the identity provider [default: a new one]
-        #[arg(long)]
-        id: Option<String>,
-        /// Its address
-        #[arg(long)]
-        email: Option<String>,
-        /// Its name
-        #[arg(long)]
-        name: Option<String>,
-        /// Make it an administrator of the tenant
-        #[arg(long)]
-        admin: bool,
-    },
-    /// List the tenant's users
-    List,
-}
-
-/// Creates and lists shares.
+/// Creates, lists and hands over shares.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Share {
     /// Create a share
@@ -142,6 +125,13 @@ pub(crate) enum Share {
     },
     /// List the shares that the user can see
     List,
+    /// Hand a share over: the rights of its owner so far end
+    Transfer {
+        /// Share, by name or id
+        share: String,
+        /// New owner: user:ID, group:ID, or the id alone
+        owner: String,
+    },
 }
 
 /// Copies a directory or file into a share.
