@@ -8,7 +8,7 @@ use scaidrive_core::jobs::{Worker, seal};
 use scaidrive_core::model::{Caller, Result, Share as Facts, ShareType, User, UserId};
 use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
-use scaidrive_core::services::{foreign, journal, paths};
+use scaidrive_core::services::{foreign, identity, journal, paths, users};
 use scaidrive_core::{Drive, Ports, open};
 use tokio::task::AbortHandle;
 
@@ -97,13 +97,18 @@ impl ScaiDrive {
         Ok(Self { caller, ..self.clone() })
     }
 
+    /// Returns whom this handle acts as, with the role and groups of now.
+    async fn now(&self) -> Result<Caller> {
+        identity::refreshed(&mut *self.drive.read().await?, &self.caller).await
+    }
+
     /// Creates a user.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the id is taken.
     pub async fn create_user(&self, id: Option<UserId>, name: Option<&str>) -> Result<User> {
         let new = NewUser { id, name: name.map(str::to_owned), ..NewUser::default() };
-        tenants::create_user(&self.drive, &self.caller, new).await
+        Ok(users::create(&self.drive, &self.now().await?, new).await?.user)
     }
 
     fn handle(&self, facts: Facts) -> Share {
@@ -122,7 +127,7 @@ impl ScaiDrive {
             description: None,
             quota_bytes: None,
         };
-        let share = shares::create(&self.drive, &self.caller, new).await?;
+        let share = shares::create(&self.drive, &self.now().await?, new).await?;
         Ok(self.handle(share))
     }
 
@@ -132,7 +137,7 @@ impl ScaiDrive {
     /// [`Error::NotFound`](crate::Error::NotFound) if the acting user sees none of that name,
     /// [`Error::Invalid`](crate::Error::Invalid) if it sees several.
     pub async fn share(&self, name: &str) -> Result<Share> {
-        let share = paths::share_named(&self.drive, &self.caller, name).await?;
+        let share = paths::share_named(&self.drive, &self.now().await?, name).await?;
         Ok(self.handle(share))
     }
 
@@ -141,10 +146,11 @@ impl ScaiDrive {
     /// # Errors
     /// What the database fails with.
     pub async fn shares(&self) -> Result<Vec<Share>> {
+        let caller = self.now().await?;
         let mut all: Vec<Share> = Vec::new();
         loop {
             let offset = all.len() as u32;
-            let page = shares::list(&self.drive, &self.caller, false, false, SHARES, offset).await?.shares;
+            let page = shares::list(&self.drive, &caller, false, false, SHARES, offset).await?.shares;
             let is_last = page.len() < SHARES as usize;
             all.extend(page.into_iter().map(|facts| self.handle(facts)));
             if is_last {

@@ -32,8 +32,8 @@ pub use drive::ScaiDrive;
 pub use item::{FileReader, Item};
 pub use scaidrive_core::config::Config;
 pub use scaidrive_core::model::{
-    ChangeKind, Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, ShareType, Timestamp, User, UserId,
-    Version,
+    ChangeKind, Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, ShareId, ShareType, Timestamp, User,
+    UserId, Version,
 };
 pub use scaidrive_core::services::folders::{Child, Walked};
 pub use scaidrive_core::services::trash::TrashItem;

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use scaidrive_core::Drive;
 use scaidrive_core::model::{
     ByteRange, Caller, Error, FeedRow, FileId, FileInfo, FileName, FolderInfo, NodeId, ParentId, Result,
-    Share as Facts, SharePath, Version,
+    Share as Facts, ShareId, SharePath, Version,
 };
 use scaidrive_core::services::access::{Located, Right};
 use scaidrive_core::services::files::{self, IfMatch, NewFile};
@@ -16,7 +16,7 @@ use scaidrive_core::services::folders::{self, Child, Listing, Walked};
 use scaidrive_core::services::ingest::StoredContent;
 use scaidrive_core::services::moves::{self, Target};
 use scaidrive_core::services::trash::{self, RestoredItem, TrashItem};
-use scaidrive_core::services::{bulk, content, copies, feed, paths, versions};
+use scaidrive_core::services::{bulk, content, copies, feed, identity, paths, versions};
 use tokio::io::AsyncRead;
 
 use crate::drive::Background;
@@ -48,6 +48,16 @@ impl Share {
         Self { drive, caller, facts, _background: background }
     }
 
+    /// Returns whom this handle acts as, with the role and groups of now: they may have changed since it was made.
+    async fn caller(&self) -> Result<Caller> {
+        identity::refreshed(&mut *self.drive.read().await?, &self.caller).await
+    }
+
+    /// Returns the share's id.
+    pub fn id(&self) -> ShareId {
+        self.facts.id
+    }
+
     /// Returns the share's name.
     pub fn name(&self) -> &str {
         &self.facts.name
@@ -59,7 +69,7 @@ impl Share {
     }
 
     async fn node(&self, path: &str, right: Right) -> Result<Located> {
-        paths::node(&self.drive, &self.caller, self.facts.id, &SharePath::parse(path)?, right).await
+        paths::node(&self.drive, &self.caller().await?, self.facts.id, &SharePath::parse(path)?, right).await
     }
 
     async fn file(&self, path: &str, right: Right) -> Result<FileId> {
@@ -71,7 +81,8 @@ impl Share {
         let path = SharePath::parse(path)?;
         let (above, name) =
             path.split_last().ok_or_else(|| Error::invalid("path", "must name something", "/"))?;
-        let place = paths::place(&self.drive, &self.caller, self.facts.id, &above, Right::Create).await?;
+        let place =
+            paths::place(&self.drive, &self.caller().await?, self.facts.id, &above, Right::Create).await?;
         Ok((place.id(), name.clone()))
     }
 
@@ -97,7 +108,7 @@ impl Share {
     ) -> Result<FileInfo> {
         let path = SharePath::parse(path)?;
         self.check_writable(&path).await?;
-        let content = files::store(&self.drive, &self.caller, reader).await?;
+        let content = files::store(&self.drive, &self.caller().await?, reader).await?;
         for _ in 1..ATTEMPTS {
             match self.put(&path, content.clone()).await {
                 Err(Error::NameConflict { .. } | Error::NotFound | Error::Gone { .. }) => {}
@@ -110,14 +121,16 @@ impl Share {
     /// Fails before the bytes are taken where it is sure that they cannot be kept.
     async fn check_writable(&self, path: &SharePath) -> Result<()> {
         let (_, name) = path.split_last().ok_or_else(|| Error::invalid("path", "must name a file", "/"))?;
-        match paths::node(&self.drive, &self.caller, self.facts.id, path, Right::Write).await {
+        match paths::node(&self.drive, &self.caller().await?, self.facts.id, path, Right::Write).await {
             Ok(found) if found.node().id.as_file().is_none() => {
                 Err(Error::NameConflict { name: name.to_string() })
             }
             Ok(_) => Ok(()),
             Err(Error::NotFound) => {
                 let root = SharePath::default();
-                paths::place(&self.drive, &self.caller, self.facts.id, &root, Right::Read).await.map(drop)
+                paths::place(&self.drive, &self.caller().await?, self.facts.id, &root, Right::Read)
+                    .await
+                    .map(drop)
             }
             Err(error) => Err(error),
         }
@@ -126,11 +139,12 @@ impl Share {
     async fn put(&self, path: &SharePath, content: StoredContent) -> Result<FileInfo> {
         let (above, name) =
             path.split_last().ok_or_else(|| Error::invalid("path", "must name a file", "/"))?;
-        match paths::node(&self.drive, &self.caller, self.facts.id, path, Right::Write).await {
+        match paths::node(&self.drive, &self.caller().await?, self.facts.id, path, Right::Write).await {
             Ok(found) => {
                 let taken = || Error::NameConflict { name: name.to_string() };
                 let id = found.node().id.as_file().ok_or_else(taken)?;
-                files::write_from(&self.drive, &self.caller, id, IfMatch::default(), None, content).await
+                files::write_from(&self.drive, &self.caller().await?, id, IfMatch::default(), None, content)
+                    .await
             }
             Err(Error::NotFound) => {
                 let folder = self.ensure_folder(&above).await?.folder();
@@ -141,7 +155,7 @@ impl Share {
                     mime_type: None,
                     modified_at: None,
                 };
-                files::create_from(&self.drive, &self.caller, new, content).await
+                files::create_from(&self.drive, &self.caller().await?, new, content).await
             }
             Err(error) => Err(error),
         }
@@ -150,7 +164,8 @@ impl Share {
     async fn ensure_folder(&self, path: &SharePath) -> Result<ParentId> {
         let all = (1..=path.names().len()).map(|depth| path.prefix(depth)).collect();
         let root = ParentId::Root(self.facts.id);
-        let found = bulk::ensure_folders(&self.drive, &self.caller, self.facts.id, root, all).await?;
+        let found =
+            bulk::ensure_folders(&self.drive, &self.caller().await?, self.facts.id, root, all).await?;
         found.get(path).copied().ok_or_else(|| Error::internal("a folder that was made is not there"))
     }
 
@@ -169,7 +184,7 @@ impl Share {
     pub async fn create_folder(&self, path: &str) -> Result<FolderInfo> {
         let id = self.ensure_folder(&SharePath::parse(path)?).await?.folder();
         let id = id.ok_or_else(|| Error::invalid("path", "must name a folder", path))?;
-        folders::get(&self.drive, &self.caller, id).await
+        folders::get(&self.drive, &self.caller().await?, id).await
     }
 
     /// Opens a file for reading.
@@ -178,7 +193,11 @@ impl Share {
     /// As said at [`Share`]. Reading fails with an I/O error around [`Error::Corrupt`] rather than give a wrong byte.
     pub async fn read(&self, path: &str) -> Result<FileReader> {
         let id = self.file(path, Right::Read).await?;
-        Ok(FileReader::new(&self.drive, content::open(&self.drive, &self.caller, id, None).await?, None))
+        Ok(FileReader::new(
+            &self.drive,
+            content::open(&self.drive, &self.caller().await?, id, None).await?,
+            None,
+        ))
     }
 
     /// Opens an old version of a file for reading.
@@ -189,7 +208,7 @@ impl Share {
         let id = self.file(path, Right::Read).await?;
         Ok(FileReader::new(
             &self.drive,
-            content::open(&self.drive, &self.caller, id, Some(number)).await?,
+            content::open(&self.drive, &self.caller().await?, id, Some(number)).await?,
             None,
         ))
     }
@@ -200,7 +219,7 @@ impl Share {
     /// As said at [`Share`]; [`Error::Corrupt`] rather than a wrong byte.
     pub async fn read_to_vec(&self, path: &str) -> Result<Vec<u8>> {
         let id = self.file(path, Right::Read).await?;
-        let readable = content::open(&self.drive, &self.caller, id, None).await?;
+        let readable = content::open(&self.drive, &self.caller().await?, id, None).await?;
         content::read(&self.drive, &readable, None).await
     }
 
@@ -210,7 +229,7 @@ impl Share {
     /// [`Error::RangeNotSatisfiable`] for a range that is empty or starts at or after the end.
     pub async fn read_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let id = self.file(path, Right::Read).await?;
-        let readable = content::open(&self.drive, &self.caller, id, None).await?;
+        let readable = content::open(&self.drive, &self.caller().await?, id, None).await?;
         let range = ByteRange { start: range.start, end: range.end.min(readable.size) };
         if range.start >= range.end {
             return Err(Error::RangeNotSatisfiable { size: readable.size });
@@ -224,12 +243,14 @@ impl Share {
     /// As said at [`Share`].
     pub async fn list(&self, path: &str) -> Result<Vec<Child>> {
         let path = SharePath::parse(path)?;
-        let place = paths::place(&self.drive, &self.caller, self.facts.id, &path, Right::Read).await?;
+        let place =
+            paths::place(&self.drive, &self.caller().await?, self.facts.id, &path, Right::Read).await?;
         let mut listing = Listing::default();
         let mut all = Vec::new();
         loop {
             let folder = place.id().folder();
-            let page = folders::children(&self.drive, &self.caller, self.facts.id, folder, &listing).await?;
+            let page = folders::children(&self.drive, &self.caller().await?, self.facts.id, folder, &listing)
+                .await?;
             all.extend(page.items);
             listing.after = page.next;
             if listing.after.is_none() {
@@ -244,8 +265,9 @@ impl Share {
     /// As said at [`Share`].
     pub async fn walk(&self, path: &str) -> Result<Vec<Walked>> {
         let path = SharePath::parse(path)?;
-        let place = paths::place(&self.drive, &self.caller, self.facts.id, &path, Right::Read).await?;
-        folders::walk(&self.drive, &self.caller, self.facts.id, place.id().folder()).await
+        let place =
+            paths::place(&self.drive, &self.caller().await?, self.facts.id, &path, Right::Read).await?;
+        folders::walk(&self.drive, &self.caller().await?, self.facts.id, place.id().folder()).await
     }
 
     /// Moves and renames in one, history and all: the folder of `to` must exist.
@@ -257,9 +279,11 @@ impl Share {
         let (parent, name) = self.place(to).await?;
         let target = Target { parent, name: Some(name) };
         match id {
-            NodeId::File(id) => moves::file(&self.drive, &self.caller, id, target).await.map(Item::File),
+            NodeId::File(id) => {
+                moves::file(&self.drive, &self.caller().await?, id, target).await.map(Item::File)
+            }
             NodeId::Folder(id) => {
-                moves::folder(&self.drive, &self.caller, id, target).await.map(Item::Folder)
+                moves::folder(&self.drive, &self.caller().await?, id, target).await.map(Item::Folder)
             }
         }
     }
@@ -273,9 +297,11 @@ impl Share {
         let (parent, name) = self.place(to).await?;
         let target = Target { parent, name: Some(name) };
         match id {
-            NodeId::File(id) => copies::file(&self.drive, &self.caller, id, target).await.map(Item::File),
+            NodeId::File(id) => {
+                copies::file(&self.drive, &self.caller().await?, id, target).await.map(Item::File)
+            }
             NodeId::Folder(id) => {
-                copies::folder(&self.drive, &self.caller, id, target).await.map(Item::Folder)
+                copies::folder(&self.drive, &self.caller().await?, id, target).await.map(Item::Folder)
             }
         }
     }
@@ -286,7 +312,7 @@ impl Share {
     /// As said at [`Share`].
     pub async fn remove(&self, path: &str) -> Result<()> {
         let id = self.node(path, Right::Delete).await?.node().id;
-        trash::delete(&self.drive, &self.caller, id, false).await
+        trash::delete(&self.drive, &self.caller().await?, id, false).await
     }
 
     /// Removes a file or folder for good, its versions too.
@@ -295,7 +321,7 @@ impl Share {
     /// As said at [`Share`].
     pub async fn remove_permanently(&self, path: &str) -> Result<()> {
         let id = self.node(path, Right::Delete).await?.node().id;
-        trash::delete(&self.drive, &self.caller, id, true).await
+        trash::delete(&self.drive, &self.caller().await?, id, true).await
     }
 
     /// Returns what is in the trash, newest first.
@@ -305,7 +331,8 @@ impl Share {
     pub async fn trash(&self) -> Result<Vec<TrashItem>> {
         let (mut all, mut after) = (Vec::new(), None::<String>);
         loop {
-            let page = trash::list(&self.drive, &self.caller, self.facts.id, after.as_deref(), 1000).await?;
+            let page = trash::list(&self.drive, &self.caller().await?, self.facts.id, after.as_deref(), 1000)
+                .await?;
             all.extend(page.items);
             after = page.next;
             if after.is_none() {
@@ -319,7 +346,7 @@ impl Share {
     /// # Errors
     /// As said at [`Share`].
     pub async fn restore_from_trash(&self, id: NodeId) -> Result<Item> {
-        Ok(match trash::restore(&self.drive, &self.caller, id).await? {
+        Ok(match trash::restore(&self.drive, &self.caller().await?, id).await? {
             RestoredItem::File(file) => Item::File(file),
             RestoredItem::Folder(folder) => Item::Folder(folder),
         })
@@ -333,7 +360,8 @@ impl Share {
         let id = self.file(path, Right::Read).await?;
         let mut all: Vec<Version> = Vec::new();
         loop {
-            let page = versions::list(&self.drive, &self.caller, id, VERSIONS, all.len() as u32).await?;
+            let page =
+                versions::list(&self.drive, &self.caller().await?, id, VERSIONS, all.len() as u32).await?;
             let is_last = page.versions.len() < VERSIONS as usize;
             all.extend(page.versions);
             if is_last {
@@ -348,7 +376,7 @@ impl Share {
     /// [`Error::NotFound`] if there is no such version.
     pub async fn restore(&self, path: &str, number: u32) -> Result<u32> {
         let id = self.file(path, Right::Write).await?;
-        Ok(versions::restore(&self.drive, &self.caller, id, number).await?.version)
+        Ok(versions::restore(&self.drive, &self.caller().await?, id, number).await?.version)
     }
 
     /// Returns the position of the last change: where [`watch_from`](Self::watch_from) goes on later.
@@ -356,7 +384,7 @@ impl Share {
     /// # Errors
     /// What the database fails with.
     pub async fn position(&self) -> Result<i64> {
-        feed::head(&self.drive, &self.caller).await
+        feed::head(&self.drive, &self.caller().await?).await
     }
 
     /// Returns the share's changes from now on, by whomever they are made.

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use scaidrive_core::Drive;
 use scaidrive_core::model::{Caller, FeedRow, Result, ShareId};
 use scaidrive_core::ports::Nudge;
-use scaidrive_core::services::feed;
+use scaidrive_core::services::{feed, identity};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Changes read at once.
@@ -44,7 +44,8 @@ impl Watch {
             if let Some(change) = self.ready.pop_front() {
                 return Ok(change);
             }
-            let page = feed::changes(&self.drive, &self.caller, self.share, self.position, PAGE).await?;
+            let caller = identity::refreshed(&mut *self.drive.read().await?, &self.caller).await?;
+            let page = feed::changes(&self.drive, &caller, self.share, self.position, PAGE).await?;
             self.position = page.cursor;
             self.ready.extend(page.changes);
             if self.ready.is_empty() && !page.has_more {

@@ -203,3 +203,36 @@ fn blocking_code_does_the_same() {
     drop(share);
     drive.close();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_sees_what_it_may_see_now() {
+    use scaidrive_core::model::{Principal, ShareRole};
+    use scaidrive_core::services::groups::{self, NewGroup};
+    use scaidrive_core::services::members::{self, NewMember};
+    let dir = tempfile::tempdir().unwrap();
+    let drive = ScaiDrive::open_dir(dir.path()).await.unwrap();
+    let share = drive.create_share("S").await.unwrap();
+    share.write_bytes("a.txt", "x").await.unwrap();
+    let user = drive.create_user(Some("ada".parse().unwrap()), Some("Ada")).await.unwrap();
+    let ada = drive.as_user(&user.id).await.unwrap();
+    assert!(ada.share("S").await.is_err(), "no member yet");
+    let (core, admin) = (drive.core(), drive.caller());
+    let new = NewGroup { name: "G".to_owned(), ..NewGroup::default() };
+    let group = groups::create(core, admin, new).await.unwrap().id;
+    let member =
+        NewMember { principal: Principal::Group(group.clone()), role: ShareRole::Reader, expires_at: None };
+    members::add(core, admin, share.id(), member).await.unwrap();
+    let in_group = async |is_member| {
+        let who = Principal::User(user.id.clone());
+        groups::set_member(core, admin, &group, who, is_member).await.unwrap();
+    };
+    in_group(true).await;
+    let hers = ada.share("S").await.unwrap();
+    assert_eq!(hers.read_to_vec("a.txt").await.unwrap(), b"x");
+    let refused = hers.write_bytes("b.txt", "y").await.unwrap_err();
+    assert!(matches!(refused, scaidrive_embed::Error::PermissionDenied { .. }), "{refused}");
+    in_group(false).await;
+    let gone = hers.read_to_vec("a.txt").await.unwrap_err();
+    assert!(matches!(gone, scaidrive_embed::Error::NotFound), "the handle is old, the answer is not: {gone}");
+    drive.close().await;
+}
