@@ -8,14 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use scaidrive_core::model::{Error, FeedRow, FileInfo, FolderInfo, NodeId, Result, User, UserId, Version};
-use scaidrive_core::services::folders::{Child, Walked};
-use scaidrive_core::services::trash::TrashItem;
+use scaidrive_core::model::Error;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::{Config, Item, item, share};
+use crate::{
+    AceType, AclInfo, Child, Config, Effective, EntryInfo, FeedRow, FileInfo, FolderInfo, Group, GroupId,
+    GroupMember, Inheritance, Item, MemberInfo, NewEntry, NodeId, Principal, Result, Rights, ShareId,
+    ShareRole, Timestamp, TrashItem, Trustee, User, UserId, Version, Walked, item, share,
+};
 
 /// Bytes taken from a host's reader at once.
 const BLOCK: usize = 256 << 10;
@@ -102,14 +104,6 @@ impl ScaiDrive {
         Ok(Self { runtime: Arc::clone(&self.runtime), inner })
     }
 
-    /// Creates a user.
-    ///
-    /// # Errors
-    /// As [`crate::ScaiDrive::create_user`].
-    pub fn create_user(&self, id: Option<UserId>, name: Option<&str>) -> Result<User> {
-        self.runtime.block_on(self.inner.create_user(id, name))
-    }
-
     /// Creates a share.
     ///
     /// # Errors
@@ -143,8 +137,8 @@ impl ScaiDrive {
 
 /// Makes the blocking twins of methods that only wait.
 macro_rules! twins {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)+) => {
-        impl Share {
+    ($handle:ident: $($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)+) => {
+        impl $handle {
             $($(#[$doc])*
             ///
             /// # Errors
@@ -156,7 +150,53 @@ macro_rules! twins {
     };
 }
 
-twins! {
+twins! { ScaiDrive:
+    /// Creates a user.
+    create_user(id: Option<UserId>, name: Option<&str>) -> User;
+    /// Locks a user out.
+    suspend_user(user: &UserId) -> User;
+    /// Lets a user act again.
+    activate_user(user: &UserId) -> User;
+    /// Creates a group.
+    create_group(name: &str) -> Group;
+    /// Returns all groups, by name.
+    groups() -> Vec<Group>;
+    /// Removes a group.
+    remove_group(group: &GroupId) -> ();
+    /// Returns who is directly in a group.
+    group_members(group: &GroupId) -> Vec<GroupMember>;
+    /// Puts a user or group into a group.
+    add_group_member(group: &GroupId, member: &Principal) -> ();
+    /// Takes a user or group out of a group.
+    remove_group_member(group: &GroupId, member: &Principal) -> ();
+}
+
+twins! { Share:
+    /// Returns who is a member, the oldest first.
+    members() -> Vec<MemberInfo>;
+    /// Makes a user or group a member.
+    add_member(who: &Principal, role: ShareRole, expires_at: Option<Timestamp>) -> MemberInfo;
+    /// Ends a membership.
+    remove_member(who: &Principal) -> ();
+    /// Returns the entries at a path.
+    acl(path: &str) -> AclInfo;
+    /// Allows somebody something, at a path and below.
+    grant(path: &str, whom: impl Into<Trustee>, rights: impl Into<Rights>) -> EntryInfo;
+    /// Denies somebody something, at a path and below.
+    deny(path: &str, whom: impl Into<Trustee>, rights: impl Into<Rights>) -> EntryInfo;
+    /// Adds an entry at a path, which need not count below.
+    add_entry(path: &str, entry: NewEntry) -> EntryInfo;
+    /// Removes an entry at a path.
+    remove_entry(path: &str, whom: impl Into<Trustee>, kind: AceType) -> ();
+    /// Makes what lies above count at a path, or not.
+    set_inheritance(path: &str, inherits: bool, copies: bool) -> Inheritance;
+    /// Returns what the acting user may do at a path.
+    effective(path: &str) -> Rights;
+    /// Returns what somebody may do at a path, and what decides each right.
+    explain(path: &str, other: Option<&UserId>) -> Effective;
+}
+
+twins! { Share:
     /// Returns what is at a path.
     metadata(path: &str) -> Item;
     /// Writes bytes that are in memory.
@@ -192,6 +232,11 @@ twins! {
 }
 
 impl Share {
+    /// Returns the share's id.
+    pub fn id(&self) -> ShareId {
+        self.inner.id()
+    }
+
     /// Returns the share's name.
     pub fn name(&self) -> &str {
         self.inner.name()

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use scaidrive_core::config::Config;
 use scaidrive_core::jobs::{Worker, seal};
-use scaidrive_core::model::{Caller, Result, Share as Facts, ShareType, User, UserId};
+use scaidrive_core::model::{Caller, Result, Share as Facts, ShareType, UserId};
 use scaidrive_core::services::shares::{self, NewShare};
-use scaidrive_core::services::tenants::{self, NewUser};
-use scaidrive_core::services::{foreign, identity, journal, paths, users};
+use scaidrive_core::services::tenants;
+use scaidrive_core::services::{foreign, journal, paths};
 use scaidrive_core::{Drive, Ports, open};
 use tokio::task::AbortHandle;
 
+use crate::acting::Acting;
 use crate::share::Share;
 
 /// Shares read at once.
@@ -19,12 +20,13 @@ const SHARES: u32 = 1000;
 
 /// A drive of the host program, acting as one of its users; cheap to clone.
 ///
+/// What the user may do is looked up anew for each operation, so a handle never outlives a right: of a user that was
+/// suspended every operation fails with [`Error::Suspended`](crate::Error::Suspended).
+///
 /// While there is a handle on it or on one of its shares, its jobs run in the background on the runtime that opened it.
 #[derive(Clone, Debug)]
 pub struct ScaiDrive {
-    drive: Drive,
-    caller: Caller,
-    background: Arc<Background>,
+    pub(crate) acting: Acting,
 }
 
 /// The background tasks; they end with the last handle.
@@ -75,50 +77,45 @@ impl ScaiDrive {
         let tasks = [jobs, foreign, seals, notes];
         let background =
             Arc::new(Background(tasks.iter().map(tokio::task::JoinHandle::abort_handle).collect()));
-        Ok(Self { drive, caller, background })
+        Ok(Self { acting: Acting::new(drive, caller, background) })
     }
 
     /// Returns the core that this drive is a handle on: for what this crate has no word for.
     pub fn core(&self) -> &Drive {
-        &self.drive
+        &self.acting.drive
     }
 
-    /// Returns whom this handle acts as.
+    /// Returns whom this handle acts as, with the role and groups of when it was made: for services of the core that
+    /// change something, which look them up again, and to be refreshed before it is judged for a read.
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        self.acting.known()
+    }
+
+    /// Returns whom this handle acts as, with the role and groups of now.
+    pub(crate) async fn now(&self) -> Result<Caller> {
+        self.acting.caller().await
     }
 
     /// Returns a handle that acts as another user of the same tenant.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such user.
+    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such user,
+    /// [`Error::Suspended`](crate::Error::Suspended) if it may not act.
     pub async fn as_user(&self, user: &UserId) -> Result<Self> {
-        let caller = tenants::caller_for(&self.drive, self.caller.tenant, user).await?;
-        Ok(Self { caller, ..self.clone() })
-    }
-
-    /// Returns whom this handle acts as, with the role and groups of now.
-    async fn now(&self) -> Result<Caller> {
-        identity::refreshed(&mut *self.drive.read().await?, &self.caller).await
-    }
-
-    /// Creates a user.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the id is taken.
-    pub async fn create_user(&self, id: Option<UserId>, name: Option<&str>) -> Result<User> {
-        let new = NewUser { id, name: name.map(str::to_owned), ..NewUser::default() };
-        Ok(users::create(&self.drive, &self.now().await?, new).await?.user)
+        let acting = &self.acting;
+        let caller = tenants::caller_for(&acting.drive, acting.known().tenant, user).await?;
+        Ok(Self { acting: acting.by(caller) })
     }
 
     fn handle(&self, facts: Facts) -> Share {
-        Share::new(self.drive.clone(), self.caller.clone(), Arc::clone(&self.background), facts)
+        Share::new(self.acting.clone(), facts)
     }
 
     /// Creates a share that the acting user owns. Names need not be unique, but only unique ones can be looked up.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a name that is empty or longer than 255 bytes.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name that is empty or longer than 255 bytes,
+    /// [`Error::PermissionDenied`](crate::Error::PermissionDenied) where the tenant lets only administrators make shares.
     pub async fn create_share(&self, name: &str) -> Result<Share> {
         let new = NewShare {
             name: name.to_owned(),
@@ -127,7 +124,7 @@ impl ScaiDrive {
             description: None,
             quota_bytes: None,
         };
-        let share = shares::create(&self.drive, &self.now().await?, new).await?;
+        let share = shares::create(&self.acting.drive, &self.now().await?, new).await?;
         Ok(self.handle(share))
     }
 
@@ -137,7 +134,7 @@ impl ScaiDrive {
     /// [`Error::NotFound`](crate::Error::NotFound) if the acting user sees none of that name,
     /// [`Error::Invalid`](crate::Error::Invalid) if it sees several.
     pub async fn share(&self, name: &str) -> Result<Share> {
-        let share = paths::share_named(&self.drive, &self.now().await?, name).await?;
+        let share = paths::share_named(&self.acting.drive, &self.now().await?, name).await?;
         Ok(self.handle(share))
     }
 
@@ -146,11 +143,11 @@ impl ScaiDrive {
     /// # Errors
     /// What the database fails with.
     pub async fn shares(&self) -> Result<Vec<Share>> {
-        let caller = self.now().await?;
+        let (drive, caller) = (&self.acting.drive, self.now().await?);
         let mut all: Vec<Share> = Vec::new();
         loop {
             let offset = all.len() as u32;
-            let page = shares::list(&self.drive, &caller, false, false, SHARES, offset).await?.shares;
+            let page = shares::list(drive, &caller, false, false, SHARES, offset).await?.shares;
             let is_last = page.len() < SHARES as usize;
             all.extend(page.into_iter().map(|facts| self.handle(facts)));
             if is_last {
@@ -161,10 +158,10 @@ impl ScaiDrive {
 
     /// Finishes what is under way and closes the database; other handles on the drive fail from then on.
     pub async fn close(self) {
-        self.background.0.iter().for_each(AbortHandle::abort);
-        if let Err(error) = journal::flush(&self.drive).await {
+        self.acting.background.0.iter().for_each(AbortHandle::abort);
+        if let Err(error) = journal::flush(&self.acting.drive).await {
             tracing::warn!(%error, "audit events of reads were not written");
         }
-        self.drive.meta.close().await;
+        self.acting.drive.meta.close().await;
     }
 }

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use scaidrive_core::Drive;
-use scaidrive_core::model::{Caller, FeedRow, Result, ShareId};
+use scaidrive_core::model::{FeedRow, Result, ShareId};
 use scaidrive_core::ports::Nudge;
-use scaidrive_core::services::{feed, identity};
+use scaidrive_core::services::feed;
 use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::acting::Acting;
 
 /// Changes read at once.
 const PAGE: u32 = 1000;
@@ -18,20 +19,18 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 
 /// Returns the changes of a share after a position.
 pub(crate) fn changes(
-    drive: Drive,
-    caller: Caller,
+    acting: Acting,
     share: ShareId,
     position: i64,
 ) -> impl Stream<Item = Result<FeedRow>> + Send + Unpin {
     // Subscribed before the first look: what commits in between is nudged.
-    let nudges = drive.pubsub.subscribe();
-    let watch = Watch { drive, caller, share, position, nudges, ready: VecDeque::new() };
+    let nudges = acting.drive.pubsub.subscribe();
+    let watch = Watch { acting, share, position, nudges, ready: VecDeque::new() };
     stream::try_unfold(watch, |mut watch| async move { Ok(Some((watch.next().await?, watch))) }).boxed()
 }
 
 struct Watch {
-    drive: Drive,
-    caller: Caller,
+    acting: Acting,
     share: ShareId,
     position: i64,
     nudges: broadcast::Receiver<Nudge>,
@@ -44,8 +43,8 @@ impl Watch {
             if let Some(change) = self.ready.pop_front() {
                 return Ok(change);
             }
-            let caller = identity::refreshed(&mut *self.drive.read().await?, &self.caller).await?;
-            let page = feed::changes(&self.drive, &caller, self.share, self.position, PAGE).await?;
+            let caller = self.acting.caller().await?;
+            let page = feed::changes(&self.acting.drive, &caller, self.share, self.position, PAGE).await?;
             self.position = page.cursor;
             self.ready.extend(page.changes);
             if self.ready.is_empty() && !page.has_more {
@@ -56,10 +55,11 @@ impl Watch {
 
     /// Waits until there may be something new.
     async fn wait(&mut self) {
+        let tenant = self.acting.known().tenant;
         let nudged = async {
             loop {
                 match self.nudges.recv().await {
-                    Ok(nudge) if nudge.tenant == self.caller.tenant && nudge.position > self.position => {
+                    Ok(nudge) if nudge.tenant == tenant && nudge.position > self.position => {
                         return;
                     }
                     // Some nudges were missed: look.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::time::Duration;
