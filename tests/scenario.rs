@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "scenario/permissions.rs"]
+mod permissions;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -89,6 +92,14 @@ impl Server {
     fn stop(mut self) {
         assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
         assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    /// A test that fails leaves no process behind; one that was stopped is gone already.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
