@@ -13,4 +13,5 @@ mod quotas;
 mod races;
 mod schema;
 mod services;
+mod views;
 mod webhooks;
