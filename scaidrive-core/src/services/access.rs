@@ -448,10 +448,15 @@ fn resource(id: impl Into<ResourceId>) -> String {
     format!("{}/{id}", id.kind())
 }
 
+/// Tells whether rights let their holder do what `right` is for: nothing without READ, but change permissions.
+pub(super) fn lets(rights: Rights, right: Right) -> bool {
+    rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions)
+}
+
 /// A caller without READ gets 404; one with READ but without the right gets 403. Who may change permissions needs
 /// no READ for that.
 fn judge(rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
-    if rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions) {
+    if lets(rights, right) {
         Ok(())
     } else if rights.has(Right::Read) {
         Err(Error::PermissionDenied { right: right.as_str(), resource: resource(id) })

@@ -34,7 +34,7 @@ pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Re
                 nodes.iter().find(|found| found.node().id == *id).map(|found| found.rights)
             }
         };
-        answers.push(rights.is_some_and(|rights| rights.has(*right)));
+        answers.push(rights.is_some_and(|rights| access::lets(rights, *right)));
     }
     Ok(answers)
 }

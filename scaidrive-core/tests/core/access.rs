@@ -382,6 +382,21 @@ async fn every_right_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_no_of_what_cannot_be_read_whatever_else_is_granted() {
+    for house in House::both(|_| {}).await {
+        let worker = house.person("worker", Some(ShareRole::Admin)).await;
+        let file = house.doc(None, "a.txt").await;
+        house.entry(file_id(file), "user:worker", AceType::Deny, &[Right::Read]).await;
+        let ask = |right| Question { resource: file_id(file), right };
+        let all: Vec<Question> = Right::ALL.iter().copied().map(ask).collect();
+        let answers = permissions::check(&house.drive, &worker, &all).await.unwrap();
+        let allowed: Vec<Right> =
+            Right::ALL.iter().zip(answers).filter(|(_, yes)| *yes).map(|(right, _)| *right).collect();
+        assert_eq!(allowed, [Right::ManagePermissions], "that needs no READ");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_answer_to_a_revoke_nothing_succeeds() {
     for house in House::both(|_| {}).await {
         let reader = house.person("reader", None).await;
