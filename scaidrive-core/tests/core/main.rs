@@ -12,5 +12,7 @@ mod layers;
 mod quotas;
 mod races;
 mod schema;
+mod secrecy;
 mod services;
+mod views;
 mod webhooks;
