@@ -21,7 +21,7 @@ use scaidrive_core::services::{copies, feed, identity, shares, trash};
 use crate::backends::{House, name, rounds};
 
 impl House {
-    async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
+    pub(crate) async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
         let id: UserId = id.parse().unwrap();
         let new = NewUser { id: Some(id.clone()), ..NewUser::default() };
         tenants::create_user(&self.drive, &self.caller, new).await.unwrap();
@@ -36,11 +36,11 @@ impl House {
         members::add(&self.drive, &self.caller, self.share.id, member).await.unwrap();
     }
 
-    async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
+    pub(crate) async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
         folders::create(&self.drive, &self.caller, self.share.id, parent, name(text)).await.unwrap().id
     }
 
-    async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
+    pub(crate) async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
         let new = NewFile {
             share: self.share.id,
             folder: parent,
@@ -54,7 +54,13 @@ impl House {
             .id
     }
 
-    async fn entry(&self, on: impl Into<ResourceId>, trustee: &str, kind: AceType, rights: &[Right]) {
+    pub(crate) async fn entry(
+        &self,
+        on: impl Into<ResourceId>,
+        trustee: &str,
+        kind: AceType,
+        rights: &[Right],
+    ) {
         let new = NewEntry {
             trustee: trustee.parse().unwrap(),
             kind,
@@ -84,7 +90,7 @@ impl House {
     }
 }
 
-fn file_id(id: FileId) -> ResourceId {
+pub(crate) fn file_id(id: FileId) -> ResourceId {
     ResourceId::Node(id.into())
 }
 
@@ -376,6 +382,21 @@ async fn every_right_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_no_of_what_cannot_be_read_whatever_else_is_granted() {
+    for house in House::both(|_| {}).await {
+        let worker = house.person("worker", Some(ShareRole::Admin)).await;
+        let file = house.doc(None, "a.txt").await;
+        house.entry(file_id(file), "user:worker", AceType::Deny, &[Right::Read]).await;
+        let ask = |right| Question { resource: file_id(file), right };
+        let all: Vec<Question> = Right::ALL.iter().copied().map(ask).collect();
+        let answers = permissions::check(&house.drive, &worker, &all).await.unwrap();
+        let allowed: Vec<Right> =
+            Right::ALL.iter().zip(answers).filter(|(_, yes)| *yes).map(|(right, _)| *right).collect();
+        assert_eq!(allowed, [Right::ManagePermissions], "that needs no READ");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_answer_to_a_revoke_nothing_succeeds() {
     for house in House::both(|_| {}).await {
         let reader = house.person("reader", None).await;
@@ -434,5 +455,42 @@ async fn two_first_requests_of_one_user_make_one() {
             let now = tenants::caller_for(&house.drive, caller.tenant, &user).await.unwrap();
             assert_eq!(shares::mine(&house.drive, &now).await.unwrap().len(), 1, "one share of its own");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lay_behind_a_fence_is_not_restored_in_front_of_it() {
+    for house in House::both(|_| {}).await {
+        let drive = &house.drive;
+        let worker = house.person("worker", Some(ShareRole::Contributor)).await;
+        let secret = house.dir(None, "Secret").await;
+        let leaf = house.doc(Some(secret), "leaf").await;
+        house.fence(secret, false).await;
+        house
+            .entry(file_id(leaf), "user:worker", AceType::Allow, &[Right::Read, Right::Write, Right::Delete])
+            .await;
+        trash::delete(drive, &worker, leaf.into(), false).await.unwrap();
+        let refused = trash::restore(drive, &worker, leaf.into()).await;
+        assert!(matches!(refused, Err(Error::PermissionDenied { right: "CREATE", .. })), "{refused:?}");
+        // Where the folder is gone too, the root takes it in.
+        trash::delete(drive, &house.caller, secret.into(), false).await.unwrap();
+        trash::restore(drive, &worker, leaf.into()).await.unwrap();
+        assert_eq!(house.listed(&worker, None).await, ["leaf"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_goes_to_the_group_that_was_meant_not_to_the_user_of_its_name() {
+    for house in House::both(|_| {}).await {
+        house.person("sales", None).await;
+        let id: GroupId = "sales".parse().unwrap();
+        let new = NewGroup { id: Some(id.clone()), name: "Sales".to_owned(), ..NewGroup::default() };
+        groups::create(&house.drive, &house.caller, new).await.unwrap();
+        let group = Principal::Group(id);
+        let share = house.share.id;
+        let moved = members::transfer_share(&house.drive, &house.caller, share, group.clone()).await.unwrap();
+        assert_eq!(moved.owner, group);
+        let moved = members::transfer_share(&house.drive, &house.caller, share, "sales").await.unwrap();
+        assert_eq!(moved.owner, Principal::User("sales".parse().unwrap()));
     }
 }

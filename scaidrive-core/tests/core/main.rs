@@ -13,5 +13,7 @@ mod layers;
 mod quotas;
 mod races;
 mod schema;
+mod secrecy;
 mod services;
+mod views;
 mod webhooks;

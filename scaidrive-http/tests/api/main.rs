@@ -5,6 +5,7 @@
 mod audit;
 mod bad_input;
 mod conditions;
+mod databases;
 mod denials;
 mod files;
 mod folders;

@@ -102,8 +102,8 @@ impl AccessReads for SqlRows<'_> {
         self.read_account(caller).await
     }
 
-    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
-        self.read_chain(caller, id).await
+    async fn seen_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>> {
+        self.read_chains(caller, ids).await
     }
 
     async fn seen_share(&mut self, caller: &Caller, id: ShareId) -> Result<Option<SeenShare>> {

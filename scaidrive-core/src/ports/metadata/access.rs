@@ -75,8 +75,13 @@ pub type Page<T> = (Vec<T>, u64);
 pub trait AccessReads: Send {
     /// Returns who the caller is now, in one look; nothing for an unknown tenant.
     async fn account(&mut self, caller: &Caller) -> Result<Option<Account>>;
-    /// Returns a node with everything above it and all that matches the caller: one query, whatever the depth.
-    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>>;
+    /// Returns those of these nodes that are there, with everything above them and all that matches the caller: one
+    /// query, whatever the depth, and whatever is there.
+    async fn seen_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>>;
+    /// Returns a node with everything above it and all that matches the caller.
+    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
+        Ok(self.seen_chains(caller, &[id]).await?.pop())
+    }
     /// Returns a share with all that matches the caller.
     async fn seen_share(&mut self, caller: &Caller, id: ShareId) -> Result<Option<SeenShare>>;
     /// Returns the shares that the caller owns, is a member of, or has entries on, and public ones; or all of the
