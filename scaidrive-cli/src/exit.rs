@@ -101,11 +101,14 @@ fn causes(error: &Error) -> Vec<String> {
 /// Returns the code for an error.
 fn code(error: &Error) -> Code {
     match error {
-        Error::NotFound | Error::Gone { .. } => Code::NotFound,
+        Error::NotFound | Error::Gone { .. } | Error::SessionExpired { .. } | Error::CursorExpired => {
+            Code::NotFound
+        }
         Error::Config { .. } | Error::Invalid { .. } | Error::TooLarge { .. } => Code::Usage,
         Error::NameConflict { .. }
         | Error::AlreadyExists { .. }
         | Error::Cycle
+        | Error::ChunksMissing { .. }
         | Error::VersionConflict { .. }
         | Error::PreconditionFailed => Code::Conflict,
         Error::PermissionDenied { .. }

@@ -219,8 +219,9 @@ fn status(error: &Error) -> StatusCode {
         | Error::NameConflict { .. }
         | Error::AlreadyExists { .. }
         | Error::Cycle
+        | Error::ChunksMissing { .. }
         | Error::VersionConflict { .. } => StatusCode::CONFLICT,
-        Error::Gone { .. } => StatusCode::GONE,
+        Error::Gone { .. } | Error::SessionExpired { .. } | Error::CursorExpired => StatusCode::GONE,
         Error::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -247,6 +248,7 @@ impl From<Error> for Failure {
         let mut failure = Self::new(status, code, error.to_string());
         match error {
             Error::Invalid { fields } => return Self::invalid(fields.into_iter().map(fault).collect()),
+            Error::ChunksMissing { missing } => failure.details = json!({ "missing": missing }),
             Error::QuotaExceeded { level } => failure.details = json!({ "level": level }),
             Error::TooLarge { limit } => failure.details = json!({ "limit_bytes": limit }),
             Error::GrantRefused { error, description, .. } => {

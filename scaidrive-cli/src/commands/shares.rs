@@ -39,11 +39,11 @@ pub(crate) async fn run(session: &Session, args: &Args, command: &Share) -> Resu
             let id = places::share(&session.drive, &caller, share).await?.id;
             let is_principal = owner.starts_with("user:") || owner.starts_with("group:");
             let owner = if is_principal {
-                principals::principal(session, &caller, owner).await?.id().to_owned()
+                members::NewOwner::Principal(principals::principal(session, &caller, owner).await?)
             } else {
-                owner.clone()
+                members::NewOwner::Id(owner.clone())
             };
-            let moved = members::transfer_share(&session.drive, &caller, id, &owner).await;
+            let moved = members::transfer_share(&session.drive, &caller, id, owner).await;
             let moved = moved.about(|| format!("share {share}"))?;
             session.out.print(&moved, || format!("{} is owned by {}", moved.name, moved.owner))?;
         }

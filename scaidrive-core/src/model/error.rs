@@ -62,6 +62,15 @@ pub enum Error {
         /// The resource, as `kind/id`.
         what: String,
     },
+    /// An upload session that has run out, was aborted, or lost its parts.
+    #[error("The upload session has ended: {why}; begin a new one")]
+    SessionExpired {
+        /// How it ended.
+        why: &'static str,
+    },
+    /// A cursor that the retained log does not reach, or that lies beyond its head.
+    #[error("The cursor is not in the retained log; take a snapshot and go on from its cursor")]
+    CursorExpired,
     /// A sibling has this name (compared case-insensitively).
     #[error("The name is taken: {name}")]
     NameConflict {
@@ -77,6 +86,12 @@ pub enum Error {
     /// The folder would become its own descendant.
     #[error("Nothing can be put into itself or into what it holds")]
     Cycle,
+    /// Parts or chunks that a content needs are not there, or not for this caller.
+    #[error("{} of the content's chunks are missing; send them first", missing.len())]
+    ChunksMissing {
+        /// Indexes of parts, or hashes of chunks.
+        missing: Vec<Value>,
+    },
     /// Somebody else changed the thing in between.
     #[error("The base is stale: {what}")]
     VersionConflict {
@@ -253,9 +268,12 @@ impl Error {
             Self::PermissionDenied { .. } => "PERMISSION_DENIED",
             Self::OwnerOnly { .. } => "OWNER_ONLY",
             Self::Gone { .. } => "GONE",
+            Self::SessionExpired { .. } => "SESSION_EXPIRED",
+            Self::CursorExpired => "CURSOR_EXPIRED",
             Self::NameConflict { .. } => "NAME_CONFLICT",
             Self::AlreadyExists { .. } | Self::InProgress => "ALREADY_EXISTS",
             Self::Cycle => "CYCLE",
+            Self::ChunksMissing { .. } => "CHUNKS_MISSING",
             Self::VersionConflict { .. } => "VERSION_CONFLICT",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",

@@ -119,6 +119,12 @@ id_type!(
     /// Names a quota.
     QuotaId, "qta");
 id_type!(
+    /// Names an upload session.
+    UploadId, "upl");
+id_type!(
+    /// Names a conflict between what a client and somebody else made of one thing.
+    ConflictId, "cfl");
+id_type!(
     /// Names a job.
     JobId, "job");
 

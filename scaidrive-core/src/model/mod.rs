@@ -28,8 +28,9 @@ pub use change::{
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AceId, AuditEventId, ChangeId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId, MemberId,
-    NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UserId, VersionId,
+    AceId, AuditEventId, ChangeId, ConflictId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId,
+    MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UploadId, UserId,
+    VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};

@@ -352,13 +352,39 @@ impl Mutation for Expire {
 }
 
 /// Hands a share over to another user or group: the old owner's rights end.
-pub async fn transfer_share(drive: &Drive, caller: &Caller, id: ShareId, new_owner: &str) -> Result<Share> {
-    mutation::run(drive, caller, TransferShare { id, new_owner: new_owner.to_owned() }).await
+pub async fn transfer_share(
+    drive: &Drive,
+    caller: &Caller,
+    id: ShareId,
+    new_owner: impl Into<NewOwner>,
+) -> Result<Share> {
+    mutation::run(drive, caller, TransferShare { id, new_owner: new_owner.into() }).await
+}
+
+/// Who becomes an owner.
+#[derive(Clone, Debug)]
+pub enum NewOwner {
+    /// This user or this group.
+    Principal(Principal),
+    /// Whoever has this id: a user before a group.
+    Id(String),
+}
+
+impl From<Principal> for NewOwner {
+    fn from(principal: Principal) -> Self {
+        Self::Principal(principal)
+    }
+}
+
+impl From<&str> for NewOwner {
+    fn from(id: &str) -> Self {
+        Self::Id(id.to_owned())
+    }
 }
 
 struct TransferShare {
     id: ShareId,
-    new_owner: String,
+    new_owner: NewOwner,
 }
 
 #[async_trait]
@@ -369,7 +395,10 @@ impl Mutation for TransferShare {
         let tenant = tx.caller.tenant;
         let mut share = lock_any(tx, self.id).await?;
         check_owner(tx.caller, tx.caller.is(&share.owner))?;
-        let new_owner = shares::known_owner(tx.rows, tx.caller, &self.new_owner).await?;
+        let new_owner = match &self.new_owner {
+            NewOwner::Principal(principal) => principal.clone(),
+            NewOwner::Id(id) => shares::known_owner(tx.rows, tx.caller, id).await?,
+        };
         known_principal(tx.rows, tx.caller, &new_owner).await?;
         let (members, _) = tx.rows.members(tenant, self.id, u32::MAX, 0).await?;
         for member in members.iter().filter(|m| m.principal == share.owner || m.principal == new_owner) {

@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::access::{self, Located, Right};
+use super::access::{self, Located, Place, Right};
 use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, Result, ShareId,
-    Timestamp, Usage, UserId,
+    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
+    ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
 
@@ -90,12 +90,7 @@ impl Mutation for Restore {
             return shown(found);
         }
         let mut node = found.node().clone();
-        let place = match access::parent_place(tx.rows, tx.caller, node.parent, Right::Create).await {
-            Err(Error::NotFound | Error::Gone { .. }) => {
-                access::place(tx.rows, tx.caller, node.share, None, Right::Create).await?
-            }
-            place => place?,
-        };
+        let place = home(tx, &node).await?;
         // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
         for (owner, usage) in live_usage(tx, &node).await? {
             tx.charge(node.share, &owner, usage.trashed().negated());
@@ -109,6 +104,26 @@ impl Mutation for Restore {
         tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
         shown(access::unjudged(tx.rows, tx.caller, self.id).await?)
     }
+}
+
+/// Returns where an item goes when it comes out of the trash: the root stands in for a folder that is gone, never
+/// for one that the caller may not put things into, for its fence would be left behind.
+async fn home(tx: &mut Tx<'_>, node: &Node) -> Result<Place> {
+    if let ParentId::Folder(folder) = node.parent {
+        match access::unjudged(tx.rows, tx.caller, folder.into()).await {
+            Ok(parent) if parent.trashed_at().is_none() => {
+                let place = access::parent_place(tx.rows, tx.caller, node.parent, Right::Create).await;
+                let resource = format!("{}/{}", ResourceId::Node(node.id).kind(), node.id);
+                return place.map_err(|error| match error {
+                    Error::NotFound => Error::PermissionDenied { right: Right::Create.as_str(), resource },
+                    error => error,
+                });
+            }
+            Ok(_) | Err(Error::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    access::place(tx.rows, tx.caller, node.share, None, Right::Create).await
 }
 
 fn shown(found: Located) -> Result<RestoredItem> {

@@ -457,3 +457,40 @@ async fn two_first_requests_of_one_user_make_one() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lay_behind_a_fence_is_not_restored_in_front_of_it() {
+    for house in House::both(|_| {}).await {
+        let drive = &house.drive;
+        let worker = house.person("worker", Some(ShareRole::Contributor)).await;
+        let secret = house.dir(None, "Secret").await;
+        let leaf = house.doc(Some(secret), "leaf").await;
+        house.fence(secret, false).await;
+        house
+            .entry(file_id(leaf), "user:worker", AceType::Allow, &[Right::Read, Right::Write, Right::Delete])
+            .await;
+        trash::delete(drive, &worker, leaf.into(), false).await.unwrap();
+        let refused = trash::restore(drive, &worker, leaf.into()).await;
+        assert!(matches!(refused, Err(Error::PermissionDenied { right: "CREATE", .. })), "{refused:?}");
+        // Where the folder is gone too, the root takes it in.
+        trash::delete(drive, &house.caller, secret.into(), false).await.unwrap();
+        trash::restore(drive, &worker, leaf.into()).await.unwrap();
+        assert_eq!(house.listed(&worker, None).await, ["leaf"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_goes_to_the_group_that_was_meant_not_to_the_user_of_its_name() {
+    for house in House::both(|_| {}).await {
+        house.person("sales", None).await;
+        let id: GroupId = "sales".parse().unwrap();
+        let new = NewGroup { id: Some(id.clone()), name: "Sales".to_owned(), ..NewGroup::default() };
+        groups::create(&house.drive, &house.caller, new).await.unwrap();
+        let group = Principal::Group(id);
+        let share = house.share.id;
+        let moved = members::transfer_share(&house.drive, &house.caller, share, group.clone()).await.unwrap();
+        assert_eq!(moved.owner, group);
+        let moved = members::transfer_share(&house.drive, &house.caller, share, "sales").await.unwrap();
+        assert_eq!(moved.owner, Principal::User("sales".parse().unwrap()));
+    }
+}

@@ -243,7 +243,7 @@ pub(crate) async fn transfer(caller: Caller, request: Request) -> Answer {
     let TransferBody { new_owner_id } = request.json().await?;
     let owner = match resource {
         ResourceId::Share(id) => {
-            members::transfer_share(&drive, &caller, id, &new_owner_id).await?.owner.id().to_owned()
+            members::transfer_share(&drive, &caller, id, new_owner_id.as_str()).await?.owner.id().to_owned()
         }
         ResourceId::Node(id) => transfer_node(&drive, &caller, id, &new_owner_id).await?,
     };
