@@ -2,6 +2,7 @@
 
 mod matrix;
 mod site;
+mod timing;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,8 +205,8 @@ async fn what_is_hidden_is_as_good_as_what_never_was() {
             let token = server.mint(server.tenant(), &format!("usr_{caller}"), &[Scope::All]);
             for row in &rows {
                 for word in row.ask.words().into_iter().filter(|word| HIDEABLE.contains(word)) {
-                    if let Entry::Vacant(unmade) = hidden.entry((caller, word)) {
-                        unmade.insert(site.hidden(word, caller).await);
+                    if let Entry::Vacant(unknown) = hidden.entry((caller, word)) {
+                        unknown.insert(site.hidden(word, caller).await);
                     }
                     let secret = &hidden[&(caller, word)];
                     let (told, of_nothing) = compare(&mut site, row, (caller, &token), (word, secret)).await;
