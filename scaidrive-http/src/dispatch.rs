@@ -43,12 +43,14 @@ pub(crate) async fn answer(
         found.as_ref().map_or(("OTHER", "(none)"), |(route, _)| (route.method_name(), route.path));
     let has_body = has_body(&request);
     let takes_no_body = has_body && found.as_ref().is_ok_and(|(route, _)| route.takes.is_empty());
+    let is_counted = audience == Audience::Public && found.as_ref().map_or(true, |(route, _)| route.cost > 0);
+    let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), request.headers());
     let span = tracing::info_span!(
         "request", request_id = %id, method, path, tenant_id = tracing::field::Empty, user_id = tracing::field::Empty
     );
     let work = async {
         let outcome = match found {
-            Ok(matched) => guarded(&app, matched, (audience, peer), &id, request).await,
+            Ok(matched) => guarded(&app, matched, (audience, address), &id, request).await,
             Err(failure) => Err(failure),
         };
         let response = outcome.unwrap_or_else(|failure| {
@@ -63,6 +65,9 @@ pub(crate) async fn answer(
     let mut response = work.instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if is_counted && !limits::is_told(response.headers()) {
+        limits::tell_address(&app, address, response.headers_mut()).await;
     }
     let is_refused = response.status().is_client_error() || response.status().is_server_error();
     if takes_no_body || (has_body && is_refused) {
@@ -87,7 +92,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
 
 type Params = Vec<(String, String)>;
 type Matched = (&'static Route, Params);
-type Origin = (Audience, SocketAddr);
+type Origin = (Audience, IpAddr);
 
 fn find(app: &App, audience: Audience, request: &hyper::Request<Incoming>) -> Result<Matched, Failure> {
     let uri = request.uri();
@@ -129,14 +134,13 @@ async fn guarded(
 async fn handle(
     app: &App,
     (route, params): Matched,
-    (audience, peer): Origin,
+    (audience, address): Origin,
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
-    let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), &headers);
     let info = info(route, &headers, address, id);
     let asked = |headers, info| Request {
         for_operators: audience == Audience::Operators,

@@ -82,6 +82,18 @@ pub(crate) async fn count_public(app: &App, address: IpAddr, cost: u8) -> Result
     if cost == 0 { Ok(None) } else { take(app, &[address_bucket(address)], cost.into()).await }
 }
 
+/// Says of an answer to nobody known how the limit of its address stands.
+pub(crate) async fn tell_address(app: &App, address: IpAddr, headers: &mut HeaderMap) {
+    if let Ok(Take::Granted(allowance)) = app.drive.limiter.take(&[address_bucket(address)], 0).await {
+        write(headers, allowance);
+    }
+}
+
+/// Tells whether an answer says already how a limit stands.
+pub(crate) fn is_told(headers: &HeaderMap) -> bool {
+    headers.contains_key(LIMIT)
+}
+
 /// Refuses an address that has sent too many bad tokens lately.
 pub(crate) async fn check_address(app: &App, address: IpAddr) -> Result<(), Failure> {
     let bucket = [address_bucket(address)];

@@ -75,6 +75,14 @@ impl Query {
     pub(crate) fn offset(&self) -> Result<u32, Failure> {
         Ok(self.number("offset", 0..=u32::MAX)?.unwrap_or(0))
     }
+
+    /// Returns the page that `limit` and `offset` ask for of a list that is short enough to be read at once, and how
+    /// long it is; without them, all of it.
+    pub(crate) fn page<T>(&self, all: Vec<T>) -> Result<(Vec<T>, usize), Failure> {
+        let (total, offset) = (all.len(), self.offset()? as usize);
+        let limit = self.number("limit", PAGE.1)?.map_or(total, |limit| limit as usize);
+        Ok((all.into_iter().skip(offset).take(limit).collect(), total))
+    }
 }
 
 #[cfg(test)]

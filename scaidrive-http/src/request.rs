@@ -8,7 +8,7 @@ use futures_util::Stream;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use scaidrive_core::model::{Error, Once, Sha256Hash};
+use scaidrive_core::model::{Error, Once};
 use scaidrive_core::ports::metadata::DoneOnce;
 use scaidrive_core::services::identity::RequestInfo;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,7 @@ use tokio_util::io::StreamReader;
 use crate::app::App;
 use crate::body::{self, MAX_JSON};
 use crate::errors::{Failure, Fault};
+use crate::once::asked_for;
 use crate::query::Query;
 
 /// A request whose route is known and whose caller, if it needs one, was let in.
@@ -89,7 +90,7 @@ impl Request {
         let text = body::collect(self.body, MAX_JSON).await?;
         if let Some(once) = &self.once {
             // Set once: a request has one body.
-            let _ = once.digest.set(Sha256Hash::of(&text));
+            let _ = once.digest.set(asked_for(&self.params, &text));
         }
         parse_json(&text)
     }

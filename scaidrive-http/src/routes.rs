@@ -181,14 +181,14 @@ fn system_routes() -> Vec<Route> {
 
 fn sign_in_routes() -> Vec<Route> {
     vec![
-        route!(public GET "/api/v1/auth/config" 0 auth::config)
+        route!(public GET "/api/v1/auth/config" 1 auth::config)
             .does("Returns where clients sign in")
             .gives(200, "SignIn"),
-        route!(public GET "/api/v1/auth/callback" 0 auth::callback)
+        route!(public GET "/api/v1/auth/callback" 1 auth::callback)
             .does("Sends a browser on to the client that waits on the same computer")
             .reads(&["code", "state", "error", "error_description"])
             .gives(200, "html"),
-        route!(public POST "/api/v1/auth/token" 0 auth::token)
+        route!(public POST "/api/v1/auth/token" 2 auth::token)
             .does("Passes a code or refresh token on to the identity provider")
             .takes("TokenForm")
             .gives(200, "Tokens"),
@@ -205,6 +205,7 @@ fn user_routes() -> Vec<Route> {
         route!(READ GET "/api/v1/users/me" 1 me::get).does("Returns the caller").gives(200, "Me"),
         route!(READ GET "/api/v1/users/me/shares" 2 me::shares)
             .does("Returns the caller's shares")
+            .reads(&["limit", "offset"])
             .gives(200, "MyShares"),
         route!(READ GET "/api/v1/users/me/quota" 1 me::quota)
             .does("Returns what the caller uses")
@@ -218,6 +219,7 @@ fn user_routes() -> Vec<Route> {
             .gives(200, "Files"),
         route!(READ GET "/api/v1/users/me/favorites" 2 me::favorites)
             .does("Returns the caller's favourites")
+            .reads(&["limit", "offset"])
             .gives(200, "Favorites"),
         route!(WRITE POST "/api/v1/users/me/favorites" 2 me::add_favorite)
             .does("Marks a favourite")

@@ -44,7 +44,7 @@ pub use refusal::Hidden;
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
 pub use tenant_ref::TenantRef;
 pub(crate) use text::text_enum;
-pub use text::{UnknownWord, tidy};
+pub use text::{UnknownWord, check_description, check_settings, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};

@@ -4,7 +4,7 @@
 //! makes or changes an unseen thing is left out, and one that moves, renames, deletes or re-protects it is cut down
 //! to a tombstone: what the feed tells is what listing shows.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::Drive;
 use crate::model::{
@@ -53,13 +53,17 @@ pub async fn changes(
     Ok(Changes { changes, cursor, has_more })
 }
 
+/// The nodes that listings show a reader, and where.
+type Seen = HashMap<NodeId, String>;
+
 /// Returns which of the nodes and folders that these rows name listings show the caller.
-async fn seen(rows: &mut dyn Reads, caller: &Caller, page: &[LoggedChange]) -> Result<HashSet<NodeId>> {
+async fn seen(rows: &mut dyn Reads, caller: &Caller, page: &[LoggedChange]) -> Result<Seen> {
     let mut ids: Vec<NodeId> = page.iter().filter_map(node).chain(page.iter().filter_map(parent)).collect();
     ids.sort_unstable();
     ids.dedup();
     let located = access::locate_all(rows, caller, &ids).await?;
-    Ok(located.iter().filter(|found| found.is_listed()).map(|found| found.node().id).collect())
+    let listed = located.iter().filter(|found| found.is_listed());
+    Ok(listed.map(|found| (found.node().id, found.path())).collect())
 }
 
 fn node(change: &LoggedChange) -> Option<NodeId> {
@@ -71,15 +75,24 @@ fn parent(change: &LoggedChange) -> Option<NodeId> {
     change.metadata["parent_id"].as_str()?.parse::<FolderId>().ok().map(NodeId::Folder)
 }
 
-fn shown(mut change: LoggedChange, seen: &HashSet<NodeId>, has_acl: bool) -> Option<FeedRow> {
+fn shown(mut change: LoggedChange, seen: &Seen, has_acl: bool) -> Option<FeedRow> {
     let is_seen = change.resource_type == ResourceKind::Share
-        || (node(&change).is_some_and(|id| seen.contains(&id))
-            && parent(&change).is_none_or(|id| seen.contains(&id)));
+        || (node(&change).is_some_and(|id| seen.contains_key(&id))
+            && parent(&change).is_none_or(|id| seen.contains_key(&id)));
     if is_seen {
-        // Where it was may be a place that is not for this reader to know.
-        change.old_path = change.old_path.filter(|_| !has_acl);
+        if has_acl {
+            // Where it was may be a place that is not for this reader to know, and so may what was above it then.
+            change.old_path = None;
+            change.new_path = change.new_path.take().map(|then| path_now(&change, seen, then));
+        }
         return Some(FeedRow::Change(Box::new(change)));
     }
     let stays_away = matches!(change.change_type, ChangeKind::Created | ChangeKind::Updated);
     (!stays_away || change.is_access_change()).then(|| FeedRow::Tombstone(change.tombstone()))
+}
+
+/// Returns the path of a row's item by what the folder is called today that held it.
+fn path_now(change: &LoggedChange, seen: &Seen, then: String) -> String {
+    let above = parent(change).and_then(|id| seen.get(&id)).map_or("", String::as_str);
+    change.metadata["name"].as_str().map_or(then, |name| format!("{above}/{name}"))
 }

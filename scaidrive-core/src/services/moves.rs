@@ -107,7 +107,7 @@ async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str)
     if found.share.has_acl {
         tx.rows.mark_acl(node.tenant, node.share).await?;
     }
-    tx.rows.move_acl(node.tenant, node.id, node.share).await?;
+    tx.rows.move_acl(node.tenant, node.id, (found.share.id, node.share), tx.now).await?;
     tx.change(tree::gone(found.share.id, node.id, found.path()));
     tx.change(tree::change(node, ChangeKind::Created, path));
     Ok(())

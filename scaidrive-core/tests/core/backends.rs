@@ -1,7 +1,6 @@
 //! Drives on every pair of parts that this machine has.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use scaidrive_core::config::{Config, ObjectsConfig, S3Config};
 use scaidrive_core::model::{Caller, FileName, Share, ShareType};
@@ -21,12 +20,13 @@ pub(crate) fn rounds(default: u32) -> u32 {
 
 /// Makes an empty database on the MariaDB of the tests and returns its URL; nothing without one.
 pub(crate) fn mariadb() -> Option<String> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (Some(url), Some(socket)) = (var("MYSQL_URL"), var("MYSQL_SOCKET")) else {
         eprintln!("SKIPPED: SCAIDRIVE_TEST_MYSQL_URL is not set");
         return None;
     };
-    let name = format!("core_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // Not by the process's id: what tests that were killed left behind may have it.
+    #[expect(clippy::disallowed_methods, reason = "names must differ between runs of the tests")]
+    let name = format!("core_{}", ulid::Ulid::generate());
     // In a foreign character set on purpose: the schema must not lean on the database's own.
     let create = format!("CREATE DATABASE {name} CHARACTER SET latin1");
     let made = Command::new("mariadb")

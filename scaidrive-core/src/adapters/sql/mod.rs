@@ -16,6 +16,7 @@ mod migrations;
 mod mysql;
 mod once;
 mod quotas;
+mod search;
 mod shares;
 mod sight;
 mod sqlite;
