@@ -110,7 +110,7 @@ pub async fn effective(
     let own = Sight::of(&mut *rows, caller, resource).await?;
     let manages = own.rights().has(Right::ManagePermissions);
     if !manages && !own.rights().has(Right::Read) {
-        return Err(Error::NotFound);
+        return Err(access::hidden(caller, Right::Read, resource));
     }
     let Some(user) = user.filter(|user| **user != caller.user) else {
         return Ok(own.effective(explain, manages));

@@ -8,6 +8,7 @@ mod backends;
 mod contracts;
 mod cost;
 mod failures;
+mod identity;
 mod layers;
 mod quotas;
 mod races;

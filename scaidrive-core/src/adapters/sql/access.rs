@@ -317,6 +317,13 @@ impl AccessWrites for SqlRows<'_> {
         Ok(self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await? == 1)
     }
 
+    async fn note_token(&mut self, tenant: TenantId, user: &UserId, issued_at: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE users SET token_issued_at = ? WHERE tenant_id = ? AND id = ? \
+             AND (token_issued_at IS NULL OR token_issued_at < ?)");
+        let update = update.bind(issued_at.as_micros()).text(tenant).raw(user.as_str());
+        Ok(self.conn.execute(update.bind(issued_at.as_micros())).await? == 1)
+    }
+
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()> {
         let update = sql("UPDATE users SET last_login_at = ? WHERE tenant_id = ? AND id = ?");
         self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await.map(drop)

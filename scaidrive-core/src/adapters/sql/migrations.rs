@@ -44,6 +44,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
+    (
+        7,
+        "access_gaps",
+        include_str!("../../../../migrations/sqlite/0007_access_gaps.sql"),
+        include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

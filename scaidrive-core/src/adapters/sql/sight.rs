@@ -77,6 +77,7 @@ fn account(rows: &[SqlRow]) -> Result<Option<Account>> {
         settings: first.json(15)?,
         user,
         groups,
+        last_token_at: first.opt_time(16)?,
     }))
 }
 
@@ -147,7 +148,7 @@ impl SqlRows<'_> {
             .push(&format!(
                 " UNION SELECT p.holder, g.depth + 1 FROM g CROSS JOIN group_members p \
                  ON p.tenant_id = ? AND p.member = g.holder WHERE g.depth < {GROUP_DEPTH}) \
-                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder, t.settings FROM tenants t \
+                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder, t.settings, u.token_issued_at FROM tenants t \
                  LEFT JOIN users u ON u.tenant_id = t.id AND u.id = ? \
                  LEFT JOIN (SELECT DISTINCT holder FROM g) h ON 1 = 1 WHERE t.id = ?"
             ))

@@ -23,6 +23,8 @@ pub struct Account {
     pub user: Option<User>,
     /// Every group the user is in, directly or through groups.
     pub groups: Vec<GroupId>,
+    /// When the newest token that the user came with was issued.
+    pub last_token_at: Option<Timestamp>,
 }
 
 /// An entry that matches the caller.
@@ -189,7 +191,9 @@ pub trait AccessWrites: Send {
     async fn update_user(&mut self, user: &User) -> Result<()>;
     /// Notes the first sign-in; tells whether it was that.
     async fn note_first_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<bool>;
-    /// Notes a sign-in.
+    /// Notes when a user came with which token, by its time of issue; tells whether it is newer than all before.
+    async fn note_token(&mut self, tenant: TenantId, user: &UserId, issued_at: Timestamp) -> Result<bool>;
+    /// Notes when a user was here.
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()>;
     /// Inserts an entry; `AlreadyExists` if its resource has one of that trustee and type.
     async fn insert_ace(&mut self, tenant: TenantId, entry: &AclEntry) -> Result<()>;
