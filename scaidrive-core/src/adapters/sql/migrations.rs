@@ -44,6 +44,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
+    (
+        10,
+        "delta",
+        include_str!("../../../../migrations/sqlite/0010_delta.sql"),
+        include_str!("../../../../migrations/mysql/0010_delta.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.
