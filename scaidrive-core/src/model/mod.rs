@@ -26,7 +26,8 @@ pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
 pub use chunk::{
-    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash,
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
+    RecordedParams, Sha256Hash,
 };
 pub use error::{Error, FieldError, Result};
 pub use id::{

@@ -30,6 +30,7 @@ pub mod permissions;
 pub mod quotas;
 pub mod shares;
 pub mod sign_in;
+pub mod tally;
 pub mod tenants;
 pub(crate) mod transaction;
 pub mod trash;
