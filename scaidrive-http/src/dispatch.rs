@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Response, Version};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Response, Version};
 use percent_encoding::percent_decode_str;
 use scaidrive_core::model::{Caller, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
@@ -133,6 +133,8 @@ async fn handle(
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
+    let sent = request.body().size_hint().exact();
+    let wants_body = request.method() != Method::HEAD;
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
@@ -152,8 +154,18 @@ async fn handle(
             let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
             let token = bearer(&headers).ok_or(missing)?.to_owned();
             let caller = authenticate(app, &headers, &token, address, id).await?;
-            let allowance = limits::count(app, &caller, &token, route.cost).await?;
-            (allowance, serve(app, route, (scope, handler), caller, asked(headers)).await)
+            let in_bytes = route.by_bytes.map_or(0, |most| sent.unwrap_or(most));
+            let cost = u32::from(route.cost) + limits::units_of_bytes(&caller, in_bytes);
+            let allowance = limits::count(app, &caller, &token, cost).await?;
+            let answer = serve(app, route, (scope, handler), caller.clone(), asked(headers)).await;
+            match answer {
+                Ok(response) if route.by_bytes.is_some() && wants_body => {
+                    let cost = limits::units_of_bytes(&caller, length(&response));
+                    let more = limits::count(app, &caller, &token, cost).await?;
+                    (more.or(allowance), Ok(response))
+                }
+                answer => (allowance, answer),
+            }
         }
     };
     let Some(allowance) = allowance else { return answer };
@@ -164,6 +176,12 @@ async fn handle(
         }
         Err(failure) => Err(failure.with_allowance(allowance)),
     }
+}
+
+/// Returns the bytes that an answer is going to send, as far as it tells: they are not made yet.
+fn length(response: &Response<Body>) -> u64 {
+    let told = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    told.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 async fn serve(

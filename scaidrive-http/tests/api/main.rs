@@ -5,6 +5,7 @@
 mod audit;
 mod bad_input;
 mod conditions;
+mod delta;
 mod files;
 mod folders;
 mod lifecycle;

@@ -5,7 +5,7 @@ use scaidrive_core::model::Scope;
 use scaidrive_core::services::tenants;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, sha256};
 
 /// A row of the route table: method, path, and the scope it demands.
 struct Row {
@@ -87,7 +87,7 @@ impl Ids {
         let own = |word: &str| path.contains(word);
         let id = match () {
             () if own("/users/me/invitations/") => &self.invitation,
-            () if own("/files/") => &self.file,
+            () if own("/files/") || own("{file_id}") => &self.file,
             () if own("/folders/") => &self.folder,
             () if own("/groups/") => &self.group,
             () if own("/users/") => &self.user,
@@ -97,9 +97,11 @@ impl Ids {
         };
         let path = path.replace("{id}", id).replace("{n}", "1").replace("{user_id}", &self.user);
         let path = path.replace("{member_id}", &self.member).replace("{inv_id}", &self.invitation);
+        let path = path.replace("{file_id}", &self.file).replace("{sha256}", &sha256(b"x"));
         assert!(!path.contains('{'), "{path}: say in `fill` what stands there");
         let query = match () {
             () if path.ends_with("/children") => format!("?share_id={}", self.share),
+            () if path.contains("/sync/chunks") => format!("?share_id={}", self.share),
             () if path.ends_with("/permissions/check") => {
                 format!("?resource_type=file&resource_id={}&permission=READ", self.file)
             }
@@ -122,6 +124,7 @@ impl Ids {
             "principal_type": "user", "principal_id": self.user, "role": "reader", "ace_type": "allow",
             "permissions": ["READ"], "entries": [], "inherit_from_parent": true, "new_owner_id": self.user,
             "email": "x@y.example", "user_id": self.user, "limit_bytes": 1, "exempt": true, "settings": {},
+            "hashes": [sha256(b"x")], "file_ids": [self.file],
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod known;
+mod property;
 mod send;
 
 use std::collections::{BTreeSet, HashSet};
