@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Response, Version};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Response, Version};
 use percent_encoding::percent_decode_str;
 use scaidrive_core::model::{Caller, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
@@ -138,6 +138,8 @@ async fn handle(
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
+    let sent = request.body().size_hint().exact();
+    let wants_body = request.method() != Method::HEAD;
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
@@ -158,8 +160,18 @@ async fn handle(
             let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
             let token = bearer(&headers).ok_or(missing)?.to_owned();
             let caller = authenticate(app, &token, address, info.clone()).await?;
-            let allowance = limits::count(app, &caller, &token, route.cost).await?;
-            (allowance, serve(app, (scope, handler), caller, (route, asked(headers, info))).await)
+            let in_bytes = route.by_bytes.map_or(0, |most| sent.unwrap_or(most));
+            let cost = u32::from(route.cost) + limits::units_of_bytes(&caller, in_bytes);
+            let allowance = limits::count(app, &caller, &token, cost).await?;
+            let answer = serve(app, (scope, handler), caller.clone(), (route, asked(headers, info))).await;
+            match answer {
+                Ok(response) if route.by_bytes.is_some() && wants_body => {
+                    let cost = limits::units_of_bytes(&caller, length(&response));
+                    let more = limits::count(app, &caller, &token, cost).await?;
+                    (more.or(allowance), Ok(response))
+                }
+                answer => (allowance, answer),
+            }
         }
     };
     let Some(allowance) = allowance else { return answer };
@@ -170,6 +182,12 @@ async fn handle(
         }
         Err(failure) => Err(failure.with_allowance(allowance)),
     }
+}
+
+/// Returns the bytes that an answer is going to send, as far as it tells: they are not made yet.
+fn length(response: &Response<Body>) -> u64 {
+    let told = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    told.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 async fn serve(

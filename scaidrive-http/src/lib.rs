@@ -7,6 +7,7 @@ mod body;
 mod conditional;
 mod dispatch;
 mod errors;
+mod frames;
 mod handlers;
 mod health;
 mod limits;

@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     durations: Family<RouteLabels, Histogram>,
     uploads: Family<TenantLabel, Counter>,
     downloads: Family<TenantLabel, Counter>,
+    deduplicated: Family<TenantLabel, Counter>,
     storage: Family<StorageLabels, Gauge>,
     queues: Family<QueueLabel, Gauge>,
     rejections: Family<DimensionLabel, Counter>,
@@ -78,6 +79,7 @@ impl Metrics {
             durations: Family::new_with_constructor(durations),
             uploads: Family::default(),
             downloads: Family::default(),
+            deduplicated: Family::default(),
             storage: Family::default(),
             queues: Family::default(),
             rejections: Family::default(),
@@ -100,7 +102,9 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, rejections, limiter_failures, unsealed, .. } = self;
+        let Self { registry, rejections, limiter_failures, unsealed, deduplicated, .. } = self;
+        let found = "Chunks that came and were stored already";
+        registry.register("scaidrive_chunks_deduplicated", found, deduplicated.clone());
         registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
         let failures = "Requests let through because the limiter failed";
         registry.register("scaidrive_rate_limiter_failures", failures, limiter_failures.clone());
@@ -148,6 +152,10 @@ impl Metrics {
     async fn read_gauges(&self, drive: &Drive) -> Result<()> {
         let late = drive.clock.now().minus(Duration::from_secs(60));
         self.unsealed.set(drive.read().await?.count_unsealed(late).await?);
+        for (tenant, chunks) in drive.deduplicated.take() {
+            let labels = TenantLabel { tenant_id: tenant.to_string() };
+            self.deduplicated.get_or_create(&labels).inc_by(chunks);
+        }
         for tenant in tenants::list(drive).await? {
             let usages = drive.read().await?.usages(tenant.id).await?;
             let Some((_, usage)) = usages.into_iter().find(|(key, _)| key == "tenant") else { continue };

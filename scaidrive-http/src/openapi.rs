@@ -46,6 +46,9 @@ fn operation(route: &Route) -> Value {
         "responses": responses(route),
         "x-rate-cost": route.cost,
     });
+    if route.by_bytes.is_some() {
+        operation["x-rate-cost-per-4-mib"] = json!(1);
+    }
     if !route.takes.is_empty() {
         operation["requestBody"] = json!({ "required": true, "content": content(route.takes) });
     }
@@ -75,6 +78,8 @@ fn parameter(name: &str, place: &str) -> Value {
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
+        "range_start" | "range_end" => (name, json!({ "type": "integer", "minimum": 0 })),
+        "sha256" => (name, json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
         "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
             (name, json!({ "type": "boolean" }))
         }
@@ -122,6 +127,9 @@ fn responses(route: &Route) -> Value {
     }
     if route.reads.contains(&"If-None-Match") {
         all["304"] = json!({ "description": "The client has it" });
+    }
+    if route.gives == (201, "SentChunk") {
+        all["200"] = json!({ "description": "Sent before", "content": content("SentChunk") });
     }
     if route.path == "/api/v1/ready" {
         all["503"] = json!({ "description": "Not ready", "content": content("Ready") });

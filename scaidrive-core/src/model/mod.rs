@@ -27,7 +27,10 @@ pub use caller::{Caller, GroupClaims, Once, RateLimits, Scope};
 pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
-pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use chunk::{
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
+    RecordedParams, Sha256Hash,
+};
 pub use error::{Error, FieldError, Result};
 pub use id::{
     AceId, AuditEventId, ChangeId, ConflictId, ExternalTenantId, FileId, FolderId, GroupId, InvalidId,

@@ -7,6 +7,7 @@ mod audit;
 mod backends;
 mod contracts;
 mod cost;
+mod delta;
 mod edges;
 mod failures;
 mod identity;

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod delta;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;

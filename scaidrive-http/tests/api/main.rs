@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod conditions;
 mod databases;
+mod delta;
 mod denials;
 mod files;
 mod folders;

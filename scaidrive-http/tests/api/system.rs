@@ -74,6 +74,7 @@ async fn answers_look_as_the_document_says() {
     for (template, path) in [
         ("/files/{id}", format!("/files/{file}")),
         ("/files/{id}/versions", format!("/files/{file}/versions")),
+        ("/sync/manifest/{file_id}", format!("/sync/manifest/{file}")),
         ("/folders/{id}", format!("/folders/{folder}")),
         ("/folders/{id}/children", format!("/folders/{folder}/children?share_id={share}")),
         ("/shares", "/shares".to_owned()),

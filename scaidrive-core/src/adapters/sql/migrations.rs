@@ -50,6 +50,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0007_access_gaps.sql"),
         include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
     ),
+    (
+        10,
+        "delta",
+        include_str!("../../../../migrations/sqlite/0010_delta.sql"),
+        include_str!("../../../../migrations/mysql/0010_delta.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

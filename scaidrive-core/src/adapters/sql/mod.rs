@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod chunks;
 mod contents;
+mod delta;
 mod dialect;
 mod errors;
 mod groups;

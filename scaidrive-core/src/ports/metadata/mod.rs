@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod content;
+mod delta;
 mod ledger;
 mod once;
 mod quotas;
@@ -24,6 +25,7 @@ pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
+pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
@@ -43,6 +45,7 @@ pub trait Reads:
     + TreeReads
     + ContentReads
     + ChunkReads
+    + DeltaReads
     + LedgerReads
     + JobReads
     + Send
@@ -58,6 +61,7 @@ impl<
         + TreeReads
         + ContentReads
         + ChunkReads
+        + DeltaReads
         + LedgerReads
         + JobReads
         + Send,
@@ -76,6 +80,7 @@ pub trait Writes:
     + TreeWrites
     + ContentWrites
     + ChunkWrites
+    + DeltaWrites
     + LedgerWrites
     + JobWrites
     + WebhookWrites
@@ -92,6 +97,7 @@ impl<
         + TreeWrites
         + ContentWrites
         + ChunkWrites
+        + DeltaWrites
         + LedgerWrites
         + JobWrites
         + WebhookWrites,

@@ -10,7 +10,7 @@ use scaidrive_core::model::{Scope, TenantId};
 use serde_json::{Value, json};
 
 use super::matrix::{Ask, Ids};
-use crate::server::{Reply, Server};
+use crate::server::{Reply, Server, sha256};
 
 /// What its members are in every share that is made.
 const MEMBERS: [&str; 3] = ["reader", "contributor", "admin"];
@@ -118,6 +118,7 @@ impl<'s> Site<'s> {
             "tenant" => self.tenant.to_string(),
             "partner" => self.partner().await,
             "super" => "admin".to_owned(),
+            "hash_of_x" => sha256(b"x"),
             "share" | "trashed_share" => self.share(word).await,
             "file" | "trashed" | "folder" | "target" | "trashed_folder" => self.node(word).await,
             "file_ace" | "folder_ace" | "share_ace" => self.ace(word).await,
