@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn the_table_is_as_agreed() {
         let line = |route: &Route| {
-            let by_bytes = if route.by_bytes.is_some() { " + 1 per 4 MiB" } else { "" };
+            let by_bytes = if route.by_bytes.is_some() { "+1/4MiB" } else { "" };
             let cost = format!("{}{by_bytes}", route.cost);
             format!("{:6} {:45} {:12} {cost}\n", route.method_name(), route.path, access(route))
         };

@@ -24,6 +24,7 @@ pub mod me;
 pub mod members;
 pub mod moves;
 pub mod mutation;
+mod new_tenant;
 pub mod once;
 pub mod paths;
 pub mod permissions;
