@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+mod device;
 mod error;
 mod id;
 mod member;
@@ -26,11 +27,12 @@ pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
     AceId, AuditEventId, ChangeId, ConflictId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId,
-    MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UploadId, UserId,
-    VersionId,
+    MemberId, NodeId, ParentId, PartnerId, QuotaId, RegistrationId, ResourceId, ShareId, TenantId, UploadId,
+    UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};

@@ -13,8 +13,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
-    ShareId, Timestamp, Usage, UserId,
+    Caller, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, ResourceId, Result, ShareId,
+    Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
 
@@ -100,7 +100,7 @@ impl Mutation for Restore {
         node.trashed_at = None;
         place.check_limits(node.name.as_str())?;
         tx.rows.update_node(&node).await?;
-        tx.change(tree::change(&node, ChangeKind::Created, place.path_of(node.name.as_str())));
+        tx.change(tree::appeared(&node, place.path_of(node.name.as_str())));
         tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
         shown(access::unjudged(tx.rows, tx.caller, self.id).await?)
     }

@@ -21,7 +21,7 @@ use scaidrive_core::services::{copies, feed, identity, shares, trash};
 use crate::backends::{House, name, rounds};
 
 impl House {
-    async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
+    pub(crate) async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
         let id: UserId = id.parse().unwrap();
         let new = NewUser { id: Some(id.clone()), ..NewUser::default() };
         tenants::create_user(&self.drive, &self.caller, new).await.unwrap();
@@ -31,16 +31,16 @@ impl House {
         tenants::caller_for(&self.drive, self.caller.tenant, &id).await.unwrap()
     }
 
-    async fn join(&self, principal: Principal, role: ShareRole) {
+    pub(crate) async fn join(&self, principal: Principal, role: ShareRole) {
         let member = NewMember { principal, role, expires_at: None };
         members::add(&self.drive, &self.caller, self.share.id, member).await.unwrap();
     }
 
-    async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
+    pub(crate) async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
         folders::create(&self.drive, &self.caller, self.share.id, parent, name(text)).await.unwrap().id
     }
 
-    async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
+    pub(crate) async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
         let new = NewFile {
             share: self.share.id,
             folder: parent,
@@ -54,7 +54,13 @@ impl House {
             .id
     }
 
-    async fn entry(&self, on: impl Into<ResourceId>, trustee: &str, kind: AceType, rights: &[Right]) {
+    pub(crate) async fn entry(
+        &self,
+        on: impl Into<ResourceId>,
+        trustee: &str,
+        kind: AceType,
+        rights: &[Right],
+    ) {
         let new = NewEntry {
             trustee: trustee.parse().unwrap(),
             kind,
@@ -64,7 +70,7 @@ impl House {
         acl::add(&self.drive, &self.caller, on.into(), new).await.unwrap();
     }
 
-    async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
+    pub(crate) async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
         let id = ResourceId::Node(folder.into());
         acl::set_inheritance(&self.drive, &self.caller, id, false, copy).await.unwrap()
     }

@@ -44,6 +44,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
+    (
+        9,
+        "sync",
+        include_str!("../../../../migrations/sqlite/0009_sync.sql"),
+        include_str!("../../../../migrations/mysql/0009_sync.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

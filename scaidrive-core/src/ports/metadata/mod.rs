@@ -8,6 +8,7 @@ mod content;
 mod ledger;
 mod once;
 mod quotas;
+mod sync;
 mod tenancy;
 mod tree;
 mod webhooks;
@@ -27,6 +28,7 @@ pub use content::{
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
+pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use webhooks::WebhookWrites;
@@ -45,6 +47,7 @@ pub trait Reads:
     + ChunkReads
     + LedgerReads
     + JobReads
+    + SyncReads
     + Send
 {
 }
@@ -60,6 +63,7 @@ impl<
         + ChunkReads
         + LedgerReads
         + JobReads
+        + SyncReads
         + Send,
 > Reads for T
 {
@@ -78,6 +82,7 @@ pub trait Writes:
     + ChunkWrites
     + LedgerWrites
     + JobWrites
+    + SyncWrites
     + WebhookWrites
 {
 }
@@ -94,6 +99,7 @@ impl<
         + ChunkWrites
         + LedgerWrites
         + JobWrites
+        + SyncWrites
         + WebhookWrites,
 > Writes for T
 {
