@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Response, Version};
 use percent_encoding::percent_decode_str;
-use scaidrive_core::model::{Caller, Error, Scope};
+use scaidrive_core::model::{Caller, DeviceId, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
 use tracing::Instrument;
 
@@ -19,6 +19,7 @@ use crate::query::Query;
 use crate::reply::{Answer, Body};
 use crate::request::Request;
 use crate::routes::{Answering, Audience, Endpoint, Found, Route};
+use crate::socket::Presence;
 use crate::{limits, once};
 
 /// The most bytes of path, query and header fields, together and each: what proxies allow.
@@ -29,16 +30,25 @@ const MAX_REQUEST_ID: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Names the device that asks; what it changes carries the name, so that it knows its own changes again.
+const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
+
+/// Where a request comes from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// Which listener took it.
+    pub(crate) audience: Audience,
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// Whether that is still there.
+    pub(crate) presence: Presence,
+}
+
 /// Answers a request, whatever it holds.
-pub(crate) async fn answer(
-    app: App,
-    audience: Audience,
-    peer: SocketAddr,
-    request: hyper::Request<Incoming>,
-) -> Response<Body> {
+pub(crate) async fn answer(app: App, origin: Origin, request: hyper::Request<Incoming>) -> Response<Body> {
     let began = Instant::now();
     let id = request_id(&app, request.headers());
-    let found = find(&app, audience, &request);
+    let found = find(&app, origin.audience, &request);
     let (method, path) =
         found.as_ref().map_or(("OTHER", "(none)"), |(route, _)| (route.method_name(), route.path));
     let has_body = has_body(&request);
@@ -48,7 +58,7 @@ pub(crate) async fn answer(
     );
     let work = async {
         let outcome = match found {
-            Ok(matched) => guarded(&app, matched, (audience, peer), &id, request).await,
+            Ok(matched) => guarded(&app, matched, origin, &id, request).await,
             Err(failure) => Err(failure),
         };
         let response = outcome.unwrap_or_else(|failure| {
@@ -87,7 +97,6 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
 
 type Params = Vec<(String, String)>;
 type Matched = (&'static Route, Params);
-type Origin = (Audience, SocketAddr);
 
 fn find(app: &App, audience: Audience, request: &hyper::Request<Incoming>) -> Result<Matched, Failure> {
     let uri = request.uri();
@@ -129,18 +138,19 @@ async fn guarded(
 async fn handle(
     app: &App,
     (route, params): Matched,
-    (audience, peer): Origin,
+    origin: Origin,
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
-    let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), &headers);
+    let address = limits::client_address(&app.config.trusted_proxies, origin.peer.ip(), &headers);
     let asked = |headers| Request {
-        for_operators: audience == Audience::Operators,
+        for_operators: origin.audience == Audience::Operators,
         headers,
         body: Some(body),
+        presence: Some(origin.presence),
         ..Request::without_body(app.clone(), false, query, params)
     };
     let (allowance, answer) = match route.endpoint {
@@ -203,10 +213,17 @@ async fn authenticate(
         }
         outcome => outcome?,
     };
+    let caller = Caller { device: device(headers)?, ..caller };
     let span = tracing::Span::current();
     span.record("tenant_id", tracing::field::display(caller.tenant));
     span.record("user_id", tracing::field::display(&caller.user));
     Ok(caller)
+}
+
+fn device(headers: &HeaderMap) -> Result<Option<DeviceId>, Failure> {
+    let read = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok();
+    let malformed = || Failure::bad_request("X-Device-Id must have 1 to 128 printable characters");
+    headers.get(DEVICE_ID).map(|value| read(value).ok_or_else(malformed)).transpose()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::body::{self, MAX_JSON};
 use crate::errors::{Failure, Fault};
 use crate::query::Query;
+use crate::socket::Presence;
 
 /// A request whose route is known and whose caller, if it needs one, was let in.
 pub(crate) struct Request {
@@ -34,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) params: Vec<(String, String)>,
     /// The body, not read yet; nothing where it was read already.
     pub(crate) body: Option<Incoming>,
+    /// Whether who asks is still there; nothing where nobody can tell.
+    pub(crate) presence: Option<Presence>,
     /// Set where the request must have one effect and had none yet.
     pub(crate) once: Option<Arc<Once>>,
     /// Set where it had its effect already, and only the handler can tell whether it asks for the same.
@@ -55,6 +58,7 @@ impl Request {
             query,
             params,
             body: None,
+            presence: None,
             once: None,
             done: None,
         }

@@ -13,6 +13,7 @@ mod oidc;
 mod server;
 mod shares;
 mod sharing;
+mod sync;
 mod system;
 mod transfers;
 mod walls;

@@ -97,9 +97,19 @@ impl Ids {
         };
         let path = path.replace("{id}", id).replace("{n}", "1").replace("{user_id}", &self.user);
         let path = path.replace("{member_id}", &self.member).replace("{inv_id}", &self.invitation);
+        let path = path.replace("{device_id}", "laptop");
         assert!(!path.contains('{'), "{path}: say in `fill` what stands there");
         let query = match () {
             () if path.ends_with("/children") => format!("?share_id={}", self.share),
+            () if path.ends_with("/sync/changes") || path.ends_with("/sync/snapshot") => {
+                format!("?share_id={}", self.share)
+            }
+            () if ["/sync/status", "/sync/cursor", "/sync/preferences"]
+                .iter()
+                .any(|end| path.ends_with(end)) =>
+            {
+                format!("?share_id={}&device_id=laptop&position=1", self.share)
+            }
             () if path.ends_with("/permissions/check") => {
                 format!("?resource_type=file&resource_id={}&permission=READ", self.file)
             }
@@ -122,6 +132,7 @@ impl Ids {
             "principal_type": "user", "principal_id": self.user, "role": "reader", "ace_type": "allow",
             "permissions": ["READ"], "entries": [], "inherit_from_parent": true, "new_owner_id": self.user,
             "email": "x@y.example", "user_id": self.user, "limit_bytes": 1, "exempt": true, "settings": {},
+            "device_id": "laptop", "device_name": "L", "mode": "all", "folders": [],
         })
     }
 }
@@ -242,7 +253,7 @@ async fn ids_of_another_tenant_are_as_good_as_ids_that_never_were() {
     let mut compared = 0;
     for row in rows() {
         // What makes new things of its own succeeds, and differs by what it made.
-        let makes = ["/api/v1/shares", "/api/v1/admin/users", "/api/v1/admin/groups"];
+        let makes = ["/api/v1/shares", "/api/v1/admin/users", "/api/v1/admin/groups", "/api/v1/sync/devices"];
         if row.method == Method::POST && makes.contains(&row.path) && row.path != "/api/v1/shares" {
             continue;
         }
