@@ -14,6 +14,10 @@ use scaidrive_core::Drive;
 use scaidrive_core::model::{Error, Result, TenantId};
 use scaidrive_core::services::tenants;
 
+use self::sync::SyncMetrics;
+
+mod sync;
+
 /// The content type of the exposition format.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -53,6 +57,8 @@ struct DimensionLabel {
 
 /// Every metric of the server.
 pub(crate) struct Metrics {
+    /// What sync does.
+    pub(crate) sync: SyncMetrics,
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
@@ -71,10 +77,12 @@ fn durations() -> Histogram {
 }
 
 impl Metrics {
-    /// Returns metrics that count from nothing.
-    pub(crate) fn new() -> Self {
+    /// Returns metrics that count from nothing; `detail` adds labels with unbounded values.
+    pub(crate) fn new(detail: bool) -> Self {
+        let mut registry = Registry::default();
         let mut all = Self {
-            registry: Registry::default(),
+            sync: SyncMetrics::new(&mut registry, detail),
+            registry,
             requests: Family::default(),
             durations: Family::new_with_constructor(durations),
             uploads: Family::default(),

@@ -21,6 +21,7 @@ use crate::body::{self, MAX_JSON};
 use crate::errors::{Failure, Fault};
 use crate::once::asked_for;
 use crate::query::Query;
+use crate::socket::Presence;
 
 /// A request whose route is known and whose caller, if it needs one, was let in.
 pub(crate) struct Request {
@@ -38,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) body: Option<Incoming>,
     /// What it tells about itself, for audit, where no caller does.
     pub(crate) info: RequestInfo,
+    /// Whether who asks is still there; nothing where nobody can tell.
+    pub(crate) presence: Option<Presence>,
     /// Set where the request must have one effect and had none yet.
     pub(crate) once: Option<Arc<Once>>,
     /// Set where it had its effect already, and only the handler can tell whether it asks for the same.
@@ -60,6 +63,7 @@ impl Request {
             params,
             body: None,
             info: RequestInfo::default(),
+            presence: None,
             once: None,
             done: None,
         }

@@ -154,6 +154,7 @@ macro_rules! route {
 mod delta;
 mod quotas;
 mod sharing;
+mod sync;
 
 /// Every route there is.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -166,6 +167,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
             quotas::quota_routes(),
             delta::delta_routes(),
         ])
+        .chain([sync::sync_routes()])
         .flatten()
         .collect()
 });

@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+mod device;
 mod error;
 mod id;
 mod member;
@@ -31,11 +32,12 @@ pub use chunk::{
     CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
     RecordedParams, Sha256Hash,
 };
+pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
     AceId, AuditEventId, ChangeId, ConflictId, ExternalTenantId, FileId, FolderId, GroupId, InvalidId,
-    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId,
-    UploadId, UserId, VersionId,
+    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, RegistrationId, ResourceId, ShareId,
+    TenantId, UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};

@@ -154,9 +154,7 @@ impl Managed {
                 if !self.share.has_acl {
                     tx.rows.mark_acl(tx.caller.tenant, self.share.id).await?;
                 }
-                let mut change = tree::change(found.node(), ChangeKind::Updated, found.path());
-                change.metadata["access_changed"] = true.into();
-                tx.change(change);
+                tx.change(tree::access_changed(found.node(), found.path()));
             }
         }
         tx.audit(self.audit(action).with(payload));

@@ -14,8 +14,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId,
-    Result, ShareId, Timestamp, Usage, UserId,
+    Caller, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
+    ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
 
@@ -122,7 +122,7 @@ impl Mutation for Restore {
         node.trashed_at = None;
         place.check_limits(node.name.as_str())?;
         tx.rows.update_node(&node).await?;
-        tx.change(tree::change(&node, ChangeKind::Created, place.path_of(node.name.as_str())));
+        tx.change(tree::appeared(&node, place.path_of(node.name.as_str())));
         tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
         let item = shown(access::unjudged(tx.rows, tx.caller, self.id).await?)?;
         (self.holds)(&item).map(|()| item)

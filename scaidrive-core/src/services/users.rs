@@ -188,6 +188,8 @@ impl Mutation for ChangeUser {
             return Err(Error::invalid("id", message, self.id.as_str()));
         }
         tx.rows.update_user(&user).await?;
+        // Who may act no more, or may see less, is not served any longer by what is open.
+        tx.wake();
         let payload = json!({
             "status": [before.status, user.status], "admin_role": [before.admin_role, user.admin_role],
         });

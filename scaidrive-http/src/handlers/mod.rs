@@ -13,6 +13,7 @@ pub(crate) mod members;
 pub(crate) mod permissions;
 pub(crate) mod quotas;
 pub(crate) mod shares;
+pub(crate) mod sync;
 pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;

@@ -23,6 +23,7 @@ mod sight;
 mod sqlite;
 mod statement;
 mod store;
+mod sync;
 mod tenancy;
 mod tree;
 mod versions;

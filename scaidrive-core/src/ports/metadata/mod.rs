@@ -9,6 +9,7 @@ mod delta;
 mod ledger;
 mod once;
 mod quotas;
+mod sync;
 mod tenancy;
 mod tree;
 mod webhooks;
@@ -29,6 +30,7 @@ pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
+pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use webhooks::WebhookWrites;
@@ -48,6 +50,7 @@ pub trait Reads:
     + DeltaReads
     + LedgerReads
     + JobReads
+    + SyncReads
     + Send
 {
 }
@@ -64,6 +67,7 @@ impl<
         + DeltaReads
         + LedgerReads
         + JobReads
+        + SyncReads
         + Send,
 > Reads for T
 {
@@ -83,6 +87,7 @@ pub trait Writes:
     + DeltaWrites
     + LedgerWrites
     + JobWrites
+    + SyncWrites
     + WebhookWrites
 {
 }
@@ -100,6 +105,7 @@ impl<
         + DeltaWrites
         + LedgerWrites
         + JobWrites
+        + SyncWrites
         + WebhookWrites,
 > Writes for T
 {
