@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+pub mod conflict;
 mod error;
 mod id;
 mod member;
@@ -26,6 +27,7 @@ pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
 pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
 pub use error::{Error, FieldError, Result};
 pub use id::{
     AceId, AuditEventId, ChangeId, ConflictId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId,
@@ -33,7 +35,7 @@ pub use id::{
     VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
-pub use name::{FileName, MAX_NAME_BYTES, NameKey};
+pub use name::{FileName, MAX_NAME_BYTES, NameKey, is_unsafe_somewhere};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};

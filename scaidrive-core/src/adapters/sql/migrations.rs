@@ -44,6 +44,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
+    (
+        11,
+        "apply",
+        include_str!("../../../../migrations/sqlite/0011_apply.sql"),
+        include_str!("../../../../migrations/mysql/0011_apply.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod conflicts;
 mod content;
 mod ledger;
 mod once;
@@ -21,6 +22,7 @@ pub use access::{
     AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
+pub use conflicts::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, ConflictWrites};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
@@ -40,6 +42,7 @@ pub trait Reads:
     + QuotaReads
     + AuditReads
     + OnceReads
+    + ConflictReads
     + TreeReads
     + ContentReads
     + ChunkReads
@@ -55,6 +58,7 @@ impl<
         + QuotaReads
         + AuditReads
         + OnceReads
+        + ConflictReads
         + TreeReads
         + ContentReads
         + ChunkReads
@@ -73,6 +77,7 @@ pub trait Writes:
     + QuotaWrites
     + AuditWrites
     + OnceWrites
+    + ConflictWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
@@ -89,6 +94,7 @@ impl<
         + QuotaWrites
         + AuditWrites
         + OnceWrites
+        + ConflictWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
