@@ -226,12 +226,16 @@ mod tests {
     #[test]
     fn a_copy_of_any_name_by_any_device_has_a_name_that_may_be_given() {
         let at: Timestamp = "2026-11-23T22:00:00Z".parse().unwrap();
-        for device in ["x".repeat(128), "é".repeat(128), "e\u{301}".repeat(60), "😀".repeat(128), String::new()] {
+        for device in
+            ["x".repeat(128), "é".repeat(128), "e\u{301}".repeat(60), "😀".repeat(128), String::new()]
+        {
             for stem in ["a".repeat(251), "é".repeat(125), "x".to_owned()] {
                 let name = FileName::parse(&format!("{stem}.odt")).unwrap();
                 let copy = copy_name(&name, &copy_marker(&device, at), 999);
                 assert_eq!(FileName::parse(copy.as_str()).unwrap(), copy, "{device}");
-                assert!(copy.as_str().len() <= MAX_NAME_BYTES && copy.as_str().ends_with(", 2026-11-23 999).odt"));
+                assert!(
+                    copy.as_str().len() <= MAX_NAME_BYTES && copy.as_str().ends_with(", 2026-11-23 999).odt")
+                );
             }
         }
     }

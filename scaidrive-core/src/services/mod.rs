@@ -17,6 +17,7 @@ pub mod fsck;
 pub mod groups;
 pub mod identity;
 pub mod ingest;
+mod inserts;
 pub mod invitations;
 pub mod journal;
 pub mod me;

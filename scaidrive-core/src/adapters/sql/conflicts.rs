@@ -37,7 +37,8 @@ fn conflict(row: &SqlRow) -> Result<Conflict> {
 
 /// Reads a conflict and what else there is of it, whose columns come after it.
 fn conflict_row(tenant: TenantId, row: &SqlRow) -> Result<ConflictRow> {
-    let waiting = row.opt_bytes(17)?.map(|_| Ok::<_, Error>((row.hash(17)?, row.unsigned(18)?))).transpose()?;
+    let waiting =
+        row.opt_bytes(17)?.map(|_| Ok::<_, Error>((row.hash(17)?, row.unsigned(18)?))).transpose()?;
     Ok(ConflictRow {
         id: row.parse(0)?,
         tenant,
@@ -113,8 +114,7 @@ impl ConflictReads for SqlRows<'_> {
     ) -> Result<bool> {
         let query = sql("SELECT 1 FROM conflicts WHERE tenant_id = ? AND user_id = ? AND status = ? \
              AND share_id = ? AND device_id = ? LIMIT 1");
-        let query =
-            query.text(tenant).raw(user.as_str()).text(ConflictStatus::Open).text(share).raw(device);
+        let query = query.text(tenant).raw(user.as_str()).text(ConflictStatus::Open).text(share).raw(device);
         Ok(self.conn.fetch_one(query).await?.is_some())
     }
 
@@ -128,7 +128,8 @@ impl ConflictReads for SqlRows<'_> {
     ) -> Result<Vec<ClientChange>> {
         let mut found = Vec::new();
         for part in ids.chunks(ROWS_PER_STATEMENT) {
-            let query = sql("SELECT client_change_id, digest, outcome FROM client_changes WHERE tenant_id = ? \
+            let query =
+                sql("SELECT client_change_id, digest, outcome FROM client_changes WHERE tenant_id = ? \
                  AND user_id = ? AND device_id = ? AND created_at >= ? AND client_change_id IN ");
             let query = of_device(query, tenant, user, device).bind(since.as_micros()).push_raw_list(part);
             for row in self.conn.fetch(query).await? {
@@ -194,14 +195,16 @@ impl ConflictWrites for SqlRows<'_> {
         now: Timestamp,
     ) -> Result<()> {
         for part in changes.chunks(ROWS_PER_STATEMENT) {
-            let forget = sql("DELETE FROM client_changes WHERE tenant_id = ? AND user_id = ? AND device_id = ? \
+            let forget =
+                sql("DELETE FROM client_changes WHERE tenant_id = ? AND user_id = ? AND device_id = ? \
                  AND created_at < ? AND client_change_id IN ");
             let ids = part.iter().map(|change| change.id.as_bytes());
             let forget = of_device(forget, tenant, user, device).bind(since.as_micros()).push_list(ids);
             self.conn.execute(forget).await?;
-            let mut insert = sql("INSERT INTO client_changes (tenant_id, user_id, device_id, client_change_id, \
+            let mut insert =
+                sql("INSERT INTO client_changes (tenant_id, user_id, device_id, client_change_id, \
                  digest, outcome, created_at) VALUES ")
-            .push_groups(part.len(), 7);
+                .push_groups(part.len(), 7);
             for change in part {
                 insert = of_device(insert, tenant, user, device)
                     .raw(&change.id)

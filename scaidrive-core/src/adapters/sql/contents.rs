@@ -182,7 +182,8 @@ impl ContentWrites for SqlRows<'_> {
         }
         let lock = self.dialect().current_read();
         for table in REFERENCES {
-            let used = sql(format!("SELECT 1 FROM {table} WHERE tenant_id = ? AND content_id = ? LIMIT 1{lock}"));
+            let used =
+                sql(format!("SELECT 1 FROM {table} WHERE tenant_id = ? AND content_id = ? LIMIT 1{lock}"));
             if self.conn.fetch_one(used.text(tenant).bind(id)).await?.is_some() {
                 return Ok(false);
             }
