@@ -135,6 +135,9 @@ impl Default for ChunkingParams {
     }
 }
 
+/// What is recorded of a content that a client cut, in places that only the client knows the reason of.
+pub const CUT_BY_CLIENT: &str = "client";
+
 impl fmt::Display for ChunkingParams {
     /// Writes the form recorded with every content, so that old manifests stay readable after a change.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,7 +26,9 @@ pub use caller::{Caller, GroupClaims, Once, RateLimits, Scope};
 pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
-pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use chunk::{
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash,
+};
 pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
 pub use error::{Error, FieldError, Result};
 pub use id::{

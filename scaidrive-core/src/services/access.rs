@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::model::acl::{self, Inherited, Level, Standing};
+use crate::model::acl::{self, AceType, Inherited, Level, Standing};
 use crate::model::{
     Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Principal, ResourceId,
     Result, Rights, Share, ShareId, SharePath, ShareRole, Timestamp, Trustee,
@@ -594,6 +594,36 @@ pub(super) async fn locate_all(
         found.push(Located::judged(standpoint.clone(), share.clone(), nodes));
     }
     Ok(found)
+}
+
+/// Returns those of these nodes that the caller may download: it has READ, and nothing there is in the trash.
+pub(super) async fn downloadable(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[NodeId],
+) -> Result<Vec<Located>> {
+    let mut found = locate_all(rows, caller, ids).await?;
+    found.retain(|located| {
+        located.rights.has(Right::Read) && !located.share.is_deleted && located.trashed_at().is_none()
+    });
+    Ok(found)
+}
+
+/// Fails unless the caller has READ on a share, and CREATE or WRITE on it or by an entry on something in it.
+pub(super) async fn may_write_in(rows: &mut dyn Reads, caller: &Caller, id: ShareId) -> Result<()> {
+    let (share, standpoint) = seen_share(rows, caller, id, Right::Read).await?;
+    let writes = |rights: Rights| rights.has(Right::Create) || rights.has(Right::Write);
+    if writes(standpoint.root) {
+        return Ok(());
+    }
+    if share.has_acl {
+        let entries = rows.entries_in(caller, id).await?;
+        let allows = |entry: &SeenEntry| entry.ace.kind == AceType::Allow && writes(entry.ace.rights);
+        if standpoint.counting(&entries).any(allows) {
+            return Ok(());
+        }
+    }
+    Err(Error::PermissionDenied { right: Right::Create.as_str(), resource: resource(id) })
 }
 
 /// Returns many places of one share, or why each cannot be used: with three queries, however many there are.

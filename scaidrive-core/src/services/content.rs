@@ -1,7 +1,7 @@
 //! Bytes out: verified chunk by chunk, a few ahead of the reader.
 
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use bytes::Bytes;
 
@@ -90,22 +90,38 @@ pub fn stream(
     if range.start >= range.end {
         return stream::empty().boxed();
     }
-    let (drive, tenant) = (drive.clone(), readable.tenant);
-    let chunk_drive = drive.clone();
-    manifest(drive, tenant, readable.content, range)
-        .map(move |entry| {
-            let drive = chunk_drive.clone();
-            async move {
-                let entry = entry?;
-                // On a task of its own, so that fetching and verifying several chunks uses both cores.
-                let fetched = tokio::spawn(async move { fetch(&drive, tenant, entry).await }).await;
-                let bytes =
-                    fetched.map_err(|error| Error::internal(format!("a read broke off: {error}")))??;
-                Ok(cut(&bytes, entry, range))
-            }
-        })
-        .buffered(AHEAD)
+    let entries = manifest(drive.clone(), readable.tenant, readable.content, range);
+    fetch_ahead(drive.clone(), readable.tenant, entries)
+        .map_ok(move |(entry, bytes)| cut(&bytes, entry, range))
         .boxed()
+}
+
+/// Streams the bytes of chunks, verified.
+pub(super) fn chunks(
+    drive: &Drive,
+    tenant: TenantId,
+    entries: Vec<ManifestEntry>,
+) -> impl Stream<Item = Result<Bytes>> + Send {
+    let entries = stream::iter(entries.into_iter().map(Ok));
+    fetch_ahead(drive.clone(), tenant, entries).map_ok(|(_, bytes)| bytes)
+}
+
+fn fetch_ahead(
+    drive: Drive,
+    tenant: TenantId,
+    entries: impl Stream<Item = Result<ManifestEntry>> + Send,
+) -> impl Stream<Item = Result<(ManifestEntry, Bytes)>> + Send {
+    let fetched = move |entry: Result<ManifestEntry>| {
+        let drive = drive.clone();
+        async move {
+            let entry = entry?;
+            // On a task of its own, so that fetching and verifying several chunks uses both cores.
+            let fetched = tokio::spawn(async move { fetch(&drive, tenant, entry).await }).await;
+            let bytes = fetched.map_err(|error| Error::internal(format!("a read broke off: {error}")))??;
+            Ok((entry, bytes))
+        }
+    };
+    entries.map(fetched).buffered(AHEAD)
 }
 
 /// Streams the chunk list entries of a range, checked for holes.
@@ -114,7 +130,7 @@ fn manifest(
     tenant: TenantId,
     content: ContentId,
     range: ByteRange,
-) -> impl futures_util::Stream<Item = Result<ManifestEntry>> + Send {
+) -> impl Stream<Item = Result<ManifestEntry>> + Send {
     stream::try_unfold(range.start, move |from| {
         let drive = drive.clone();
         async move {

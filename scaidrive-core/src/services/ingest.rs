@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::chunking::{self, ChunkReader};
-use crate::model::{Chunk, ChunkHash, ChunkState, Error, FileFacts, Result, Sha256Hash, TenantId, Timestamp};
+use crate::model::{
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, FileFacts, Result, Sha256Hash, TenantId, Timestamp,
+};
 use crate::ports::metadata::{ContentRow, ManifestEntry};
 use crate::ports::{Key, Outcome, Writes};
 
@@ -50,9 +52,19 @@ impl StoredContent {
     pub fn check_fresh(&self, now: Timestamp, grace: Duration) -> Result<()> {
         check_fresh(self.touched_at, now, grace)
     }
+
+    /// Tells whether a client named its chunks, so that it may have sent some of them for it.
+    pub(super) fn is_assembled(&self) -> bool {
+        self.row.chunking == CUT_BY_CLIENT
+    }
+
+    /// Returns its chunks.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = ChunkHash> {
+        self.row.chunks.iter().map(|entry| entry.hash)
+    }
 }
 
-fn check_fresh(touched_at: Timestamp, now: Timestamp, grace: Duration) -> Result<()> {
+pub(super) fn check_fresh(touched_at: Timestamp, now: Timestamp, grace: Duration) -> Result<()> {
     if now.since(touched_at) < grace / 2 { Ok(()) } else { Err(Error::TouchExpired) }
 }
 
@@ -219,7 +231,7 @@ impl<'d> Windows<'d> {
 }
 
 /// Makes chunks durable and live; returns when they were touched.
-async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Timestamp> {
+pub(super) async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) -> Result<Timestamp> {
     let distinct: HashMap<ChunkHash, &Bytes> =
         chunks.iter().map(|chunk| (chunk.hash, &chunk.bytes)).collect();
     let mut sizes: Vec<(ChunkHash, u32)> =

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod collect;
 pub mod content;
 pub mod copies;
+pub mod delta;
 pub mod feed;
 pub mod files;
 pub mod folders;

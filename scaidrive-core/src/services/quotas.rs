@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::access::{self, Right};
+use super::delta;
 use super::mutation::{self, Mutation, Tx};
 use super::users::check_admin;
 use crate::Drive;
@@ -83,6 +84,31 @@ fn warning(quota: &Quota, used: i64) -> AuditEvent {
     let severity = if quota.warned >= 3 { Severity::Critical } else { Severity::Warning };
     let event = AuditEvent::new(AuditCategory::Admin, "quota.warning", ResourceKind::Quota, quota.id);
     AuditEvent { severity, ..event }.with(payload)
+}
+
+/// Returns the bytes of what a user sent and has not made a file of.
+pub(super) async fn pending_bytes(rows: &mut dyn Reads, tenant: TenantId, user: &UserId) -> Result<u64> {
+    let since = delta::since(rows.now().await?);
+    let chunks = rows.pending_chunk_bytes(tenant, user, since).await?;
+    Ok(u64::try_from(chunks).unwrap_or(0))
+}
+
+/// Fails with `QuotaExceeded` unless so much more fits into the user's quota, beside what it uses and has pending.
+pub(super) async fn check_pending(
+    rows: &mut dyn Reads,
+    tenant: TenantId,
+    user: &UserId,
+    more: u64,
+) -> Result<()> {
+    let Some(quota) = rows.quota(tenant, &QuotaTarget::User(user.clone())).await? else { return Ok(()) };
+    if more == 0 || quota.limits.limit_bytes.is_none() {
+        return Ok(());
+    }
+    let used = rows.usage(tenant, &UsageTarget::User(user.clone())).await?.total_bytes();
+    let pending = pending_bytes(rows, tenant, user).await?.saturating_add(more);
+    let all = used.saturating_add(i64::try_from(pending).unwrap_or(i64::MAX));
+    let may_grow = quota.judge(all, rows.now().await?).may_grow;
+    if may_grow { Ok(()) } else { Err(Error::QuotaExceeded { level: quota.target.kind() }) }
 }
 
 /// A quota as the wire shows it; without an id where none is set.

@@ -7,6 +7,7 @@ mod audit;
 mod backends;
 mod contracts;
 mod cost;
+mod delta;
 mod failures;
 mod layers;
 mod quotas;

@@ -61,7 +61,8 @@ impl ChunkReads for SqlRows<'_> {
     ) -> Result<Vec<ChunkRow>> {
         let query = sql(CHUNK).push(
             " AND k.hash > ? AND k.used_at < ? AND k.state <> 'deleting' AND NOT EXISTS (SELECT 1 FROM \
-             content_chunks cc WHERE cc.tenant_id = k.tenant_id AND cc.hash = k.hash) ORDER BY k.hash LIMIT ?",
+             content_chunks cc WHERE cc.tenant_id = k.tenant_id AND cc.hash = k.hash) AND NOT EXISTS (SELECT 1 \
+             FROM sent_chunks s WHERE s.tenant_id = k.tenant_id AND s.hash = k.hash) ORDER BY k.hash LIMIT ?",
         );
         let query = query.text(tenant).bind(after_hash(after.as_ref())).bind(cutoff.as_micros()).bind(limit);
         self.chunk_rows(query).await
@@ -164,8 +165,14 @@ impl ChunkWrites for SqlRows<'_> {
         }
         // The row is ours now: a reference committed before is seen here, a later one finds `deleting`.
         let lock = self.dialect().current_read();
-        let used = sql("SELECT 1 FROM content_chunks WHERE tenant_id = ? AND hash = ? LIMIT 1").push(lock);
-        Ok(self.conn.fetch_one(used.text(tenant).bind(hash)).await?.is_none())
+        for references in ["content_chunks", "sent_chunks"] {
+            let used = format!("SELECT 1 FROM {references} WHERE tenant_id = ? AND hash = ? LIMIT 1");
+            let used = sql(used).push(lock).text(tenant).bind(hash);
+            if self.conn.fetch_one(used).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn renew_deleting(

@@ -45,6 +45,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
     (
+        10,
+        "delta",
+        include_str!("../../../../migrations/sqlite/0010_delta.sql"),
+        include_str!("../../../../migrations/mysql/0010_delta.sql"),
+    ),
+    (
         11,
         "apply",
         include_str!("../../../../migrations/sqlite/0011_apply.sql"),

@@ -8,6 +8,7 @@ mod audit;
 mod chunks;
 mod conflicts;
 mod contents;
+mod delta;
 mod dialect;
 mod errors;
 mod groups;

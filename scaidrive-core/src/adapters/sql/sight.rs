@@ -266,6 +266,20 @@ impl SqlRows<'_> {
         Ok(found)
     }
 
+    pub(super) async fn read_entries_in(
+        &mut self,
+        caller: &Caller,
+        share: ShareId,
+    ) -> Result<Vec<SeenEntry>> {
+        let query = sql(format!(
+            "SELECT {ENTRY} FROM acl_entries a WHERE a.tenant_id = ? AND a.share_id = ? \
+             AND a.trustee IN "
+        ));
+        let rows = self.conn.fetch(trustees(query.text(caller.tenant).text(share), caller)).await?;
+        let entries = rows.iter().map(|row| entry(row, 0)).collect::<Result<Vec<_>>>()?;
+        Ok(entries.into_iter().flatten().collect())
+    }
+
     pub(super) async fn read_fenced_children(
         &mut self,
         caller: &Caller,

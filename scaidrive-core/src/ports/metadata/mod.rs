@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod conflicts;
 mod content;
+mod delta;
 mod ledger;
 mod once;
 mod quotas;
@@ -26,6 +27,7 @@ pub use conflicts::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, Con
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
+pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
@@ -46,6 +48,7 @@ pub trait Reads:
     + TreeReads
     + ContentReads
     + ChunkReads
+    + DeltaReads
     + LedgerReads
     + JobReads
     + Send
@@ -62,6 +65,7 @@ impl<
         + TreeReads
         + ContentReads
         + ChunkReads
+        + DeltaReads
         + LedgerReads
         + JobReads
         + Send,
@@ -81,6 +85,7 @@ pub trait Writes:
     + TreeWrites
     + ContentWrites
     + ChunkWrites
+    + DeltaWrites
     + LedgerWrites
     + JobWrites
     + WebhookWrites
@@ -98,6 +103,7 @@ impl<
         + TreeWrites
         + ContentWrites
         + ChunkWrites
+        + DeltaWrites
         + LedgerWrites
         + JobWrites
         + WebhookWrites,
