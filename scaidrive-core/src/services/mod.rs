@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod acl;
+pub mod apply;
 pub mod archive;
 pub mod audit;
 pub mod bulk;
