@@ -184,12 +184,7 @@ fn is_passing(error: &Error) -> bool {
 }
 
 /// Answers again what a change came to; where its item went under another name, later paths mean that.
-async fn replay(
-    worker: &mut Worker<'_, '_>,
-    notes: &Notes,
-    item: &Item,
-    known: Remembered,
-) -> Result<Fate> {
+async fn replay(worker: &mut Worker<'_, '_>, notes: &Notes, item: &Item, known: Remembered) -> Result<Fate> {
     let id = &item.incoming.client_change_id;
     let wanted = item.ready.as_ref().map(|(wanted, _)| wanted);
     if let (Some(wanted), Some(memory), false) = (wanted, &known.applied, known.conflicts.is_empty()) {

@@ -76,12 +76,7 @@ async fn visible(rows: &mut dyn Reads, caller: &Caller, page: Vec<Conflict>) -> 
 /// # Errors
 /// `NotFound` for a conflict that is not the caller's, or about what it cannot see; `AlreadyExists` for one that was
 /// settled in another way; and whatever refuses the change itself.
-pub async fn resolve(
-    drive: &Drive,
-    caller: &Caller,
-    id: ConflictId,
-    strategy: Strategy,
-) -> Result<Conflict> {
+pub async fn resolve(drive: &Drive, caller: &Caller, id: ConflictId, strategy: Strategy) -> Result<Conflict> {
     if strategy == Strategy::Manual {
         return Err(Error::invalid("resolution", "any strategy but MANUAL", strategy.as_str()));
     }

@@ -4,12 +4,12 @@
 //! batch does itself, and that is kept here. So a thousand small files are looked up and inserted together, and later
 //! changes see earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::incoming::Wanted;
 use crate::model::{
-    Error, FileName, NameKey, Node, NodeId, ParentId, Result, ResourceId, ShareId, SharePath,
+    Error, FileName, NameKey, Node, NodeId, ParentId, ResourceId, Result, ShareId, SharePath,
 };
 use crate::services::access::{self, Located, Place, Right};
 use crate::services::inserts::Inserts;
@@ -39,6 +39,8 @@ pub(super) struct Desk {
     /// What has a name at a place; nothing where the name is free, no entry where nobody looked.
     slots: HashMap<Slot, Option<NodeId>>,
     located: HashMap<NodeId, Located>,
+    /// Folders that this batch made: they hold nothing but what it put there.
+    fresh: HashSet<ParentId>,
     pub(super) landed: Landed,
     pub(super) inserts: Inserts,
 }
@@ -48,16 +50,25 @@ impl Desk {
     pub(super) async fn open(tx: &mut Tx<'_>, share: ShareId, landed: Landed) -> Result<Self> {
         tx.rows.lock_tree(tx.caller.tenant, share).await?.ok_or(Error::NotFound)?;
         let root = access::place(tx.rows, tx.caller, share, None, Right::Read).await?;
-        let (slots, located) = (HashMap::new(), HashMap::new());
-        Ok(Self { share, root, slots, located, landed, inserts: Inserts::default() })
+        Ok(Self {
+            share,
+            root,
+            slots: HashMap::new(),
+            located: HashMap::new(),
+            fresh: HashSet::new(),
+            landed,
+            inserts: Inserts::default(),
+        })
     }
 
     /// Looks up in few queries what these changes will ask for.
     pub(super) async fn warm(&mut self, tx: &mut Tx<'_>, wanted: &[&Wanted]) -> Result<()> {
         let parents = wanted.iter().filter_map(|wanted| wanted.parent?.folder()).map(NodeId::from);
-        let mut ids: BTreeSet<NodeId> = wanted.iter().filter_map(|wanted| wanted.target).chain(parents).collect();
+        let mut ids: BTreeSet<NodeId> =
+            wanted.iter().filter_map(|wanted| wanted.target).chain(parents).collect();
         let paths = wanted.iter().flat_map(|wanted| [&wanted.from, &wanted.to]).flatten();
-        let mut front: Vec<(ParentId, &[FileName])> = paths.map(|path| (self.root.id(), path.names())).collect();
+        let mut front: Vec<(ParentId, &[FileName])> =
+            paths.map(|path| (self.root.id(), path.names())).collect();
         while !front.is_empty() {
             self.look_up(tx, &front).await?;
             for (parent, names) in std::mem::take(&mut front) {
@@ -110,7 +121,9 @@ impl Desk {
         if let Some(known) = self.slots.get(&slot) {
             return Ok(*known);
         }
-        // What waits to be inserted has its slots here already.
+        if self.fresh.contains(&parent) {
+            return Ok(None);
+        }
         let found = tx.rows.child(tx.caller.tenant, parent, &slot.1).await?.map(|node| node.id);
         self.slots.insert(slot, found);
         Ok(found)
@@ -181,6 +194,9 @@ impl Desk {
     /// Remembers a new node, which waits to be inserted.
     pub(super) fn add(&mut self, place: &Place, node: &Node) -> Located {
         self.slots.insert((node.parent, node.name.key()), Some(node.id));
+        if let NodeId::Folder(id) = node.id {
+            self.fresh.insert(ParentId::Folder(id));
+        }
         self.keep(place.child(node))
     }
 

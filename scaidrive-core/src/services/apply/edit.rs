@@ -182,7 +182,8 @@ impl Worker<'_, '_> {
 
     /// Returns where an item lies, for putting another one beside it.
     async fn place_of(&mut self, node: &Node) -> Result<Place> {
-        let denied = || Error::PermissionDenied { right: Right::Create.as_str(), resource: resource(node.id) };
+        let denied =
+            || Error::PermissionDenied { right: Right::Create.as_str(), resource: resource(node.id) };
         let place = self.desk.place(self.tx, node.parent).await;
         place.map_err(|error| if matches!(error, Error::NotFound) { denied() } else { error })
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ChangeKind, ChunkHash, Error, FileName, MimeType, NodeId, NodeKind, ParentId, Result, Sha256Hash, ShareId,
-    SharePath, Timestamp, VersionId,
+    ChangeKind, ChunkHash, Error, FileName, MimeType, NodeId, NodeKind, ParentId, Result, Sha256Hash,
+    ShareId, SharePath, Timestamp, VersionId,
 };
 
 /// A change as a device sends it (sync.md).
@@ -150,7 +150,8 @@ impl Wanted {
 
 fn target(change: &IncomingChange) -> Result<Option<NodeId>> {
     // What is new has no id yet, whatever stands there.
-    let Some(text) = change.resource_id.as_deref().filter(|_| change.change_type != ChangeKind::Created) else {
+    let Some(text) = change.resource_id.as_deref().filter(|_| change.change_type != ChangeKind::Created)
+    else {
         return Ok(None);
     };
     let id: NodeId = text.parse().map_err(|_| Error::NotFound)?;

@@ -92,7 +92,8 @@ impl Worker<'_, '_> {
         child: Node,
         place: &Place,
     ) -> Result<Option<(NodeId, Located)>> {
-        let found = |found: Option<Located>| found.ok_or_else(|| Error::internal("a child that is not there"));
+        let found =
+            |found: Option<Located>| found.ok_or_else(|| Error::internal("a child that is not there"));
         let item = found(self.desk.find(self.tx, child.id).await?)?;
         let mut occupant = None;
         if let Some(id) = self.desk.child(self.tx, place.id(), &child.name).await? {
@@ -110,7 +111,8 @@ impl Worker<'_, '_> {
             }
         }
         let is_free = occupant.is_none() && !plan.taken.contains(&(place.id(), child.name.key()));
-        let name = if is_free { child.name } else { self.free_copy_name(plan, place.id(), &child.name).await? };
+        let name =
+            if is_free { child.name } else { self.free_copy_name(plan, place.id(), &child.name).await? };
         place.check(Right::Create)?;
         place.check_limits(name.as_str())?;
         plan.taken.insert((place.id(), name.key()));

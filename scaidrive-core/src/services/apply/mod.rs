@@ -139,7 +139,9 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
                 parts.push_front(middle..part.end);
                 parts.push_front(part.start..middle);
             }
-            Err(error @ Error::QuotaExceeded { .. }) if !run.is_atomic => run.fates.push(Fate::Refused(error)),
+            Err(error @ Error::QuotaExceeded { .. }) if !run.is_atomic => {
+                run.fates.push(Fate::Refused(error))
+            }
             outcome => outcome?,
         }
     }
@@ -147,8 +149,7 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
 }
 
 fn check(batch: &Batch) -> Result<()> {
-    let fits =
-        |id: &str| (1..=MAX_ID).contains(&id.chars().count()) && !id.chars().any(char::is_control);
+    let fits = |id: &str| (1..=MAX_ID).contains(&id.chars().count()) && !id.chars().any(char::is_control);
     if !fits(&batch.device) {
         return Err(Error::invalid("device_id", "has 1 to 128 printable characters", batch.device.as_str()));
     }
@@ -271,7 +272,8 @@ impl<'r> Run<'r> {
                 undone: undone.clone(),
             };
             let outcome = mutation::run(self.drive, self.caller, part).await;
-            let undone = undone.and_then(|undone| undone.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let undone =
+                undone.and_then(|undone| undone.lock().unwrap_or_else(PoisonError::into_inner).take());
             match (outcome, undone) {
                 (Ok(PartDone { fates, landed }), _) => {
                     self.fates.extend(fates);

@@ -36,7 +36,9 @@ impl Worker<'_, '_> {
             Relocated::Settled(found, effect) if order.content.is_some() => {
                 let edited = self.edit_found(order, found).await?;
                 Ok(match (edited, effect) {
-                    (Some(edited), Some(effect)) => Some(Effect { change: edited.change.or(effect.change), ..edited }),
+                    (Some(edited), Some(effect)) => {
+                        Some(Effect { change: edited.change.or(effect.change), ..edited })
+                    }
                     (edited, effect) => edited.or(effect),
                 })
             }
@@ -135,7 +137,12 @@ impl Worker<'_, '_> {
     }
 
     /// Writes where an item is now; all was checked.
-    pub(super) async fn put_node(&mut self, found: &Located, place: &Place, name: FileName) -> Result<Located> {
+    pub(super) async fn put_node(
+        &mut self,
+        found: &Located,
+        place: &Place,
+        name: FileName,
+    ) -> Result<Located> {
         // The item may be new, and so may be where it goes.
         self.desk.flush(self.tx).await?;
         let slot = (place.id(), name.key());
@@ -152,7 +159,8 @@ impl Worker<'_, '_> {
         let way = self.way(order.wanted).await?;
         self.check_way(&way)?;
         let facts = found.node().file.clone();
-        let content = order.content.filter(|content| facts.as_ref().is_some_and(|facts| !is_same(facts, content)));
+        let content =
+            order.content.filter(|content| facts.as_ref().is_some_and(|facts| !is_same(facts, content)));
         let order = Order { content, ..order };
         match self.meet(order, ConflictType::EditDelete, Some(&found)) {
             Verdict::Wait => self.wait(order, Some(way.place.id())).map(Relocated::Done),

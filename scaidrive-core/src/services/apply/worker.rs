@@ -186,7 +186,8 @@ impl<'w, 't> Worker<'w, 't> {
         let verdict = conflict::decide(self.terms.strategy, situation);
         let is_open = verdict == Verdict::Wait;
         let id = ConflictId::new(self.tx.ulid());
-        let server_version = server.and_then(|found| found.node().file.as_ref()).map(|facts| facts.version_id);
+        let server_version =
+            server.and_then(|found| found.node().file.as_ref()).map(|facts| facts.version_id);
         let met = Conflict {
             id: Some(id),
             share_id: self.desk.root().share.id,
