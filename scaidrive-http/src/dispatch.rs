@@ -137,23 +137,25 @@ async fn handle(
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
     let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), &headers);
-    let asked = |headers| Request {
+    let info = info(route, &headers, address, id);
+    let asked = |headers, info| Request {
         for_operators: audience == Audience::Operators,
         headers,
         body: Some(body),
+        info,
         ..Request::without_body(app.clone(), false, query, params)
     };
     let (allowance, answer) = match route.endpoint {
         Endpoint::Public(handler) => {
             let allowance = limits::count_public(app, address, route.cost).await?;
-            (allowance, handler(asked(headers)).await)
+            (allowance, handler(asked(headers, info)).await)
         }
         Endpoint::User(scope, handler) => {
             let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
             let token = bearer(&headers).ok_or(missing)?.to_owned();
-            let caller = authenticate(app, &headers, &token, address, id).await?;
+            let caller = authenticate(app, &token, address, info.clone()).await?;
             let allowance = limits::count(app, &caller, &token, route.cost).await?;
-            (allowance, serve(app, route, (scope, handler), caller, asked(headers)).await)
+            (allowance, serve(app, (scope, handler), caller, (route, asked(headers, info))).await)
         }
     };
     let Some(allowance) = allowance else { return answer };
@@ -168,12 +170,11 @@ async fn handle(
 
 async fn serve(
     app: &App,
-    route: &'static Route,
     (scope, handler): (Scope, fn(Caller, Request) -> Answering),
     caller: Caller,
-    request: Request,
+    (route, request): (&'static Route, Request),
 ) -> Answer {
-    let (who, tried) = (caller.clone(), format!("{} {}", route.method_name(), route.path));
+    let (who, tried) = (caller.clone(), request.info.tried.clone());
     let answer = if caller.has_scope(scope) {
         once::serve(route, handler, caller, request).await
     } else {
@@ -182,22 +183,23 @@ async fn serve(
     answer.inspect_err(|failure| failure.note_refusal(app, &who, &tried))
 }
 
-async fn authenticate(
-    app: &App,
-    headers: &HeaderMap,
-    token: &str,
-    address: IpAddr,
-    id: &str,
-) -> Result<Caller, Failure> {
-    limits::check_address(app, address).await?;
+/// Returns what a request tells about itself: what it asks for by the route's template, never what was sent.
+fn info(route: &Route, headers: &HeaderMap, address: IpAddr, id: &str) -> RequestInfo {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let info = RequestInfo {
+    RequestInfo {
         request_id: id.to_owned(),
         ip: Some(address.to_string()),
         user_agent: text(USER_AGENT).map(|agent| agent.chars().take(255).collect()),
-    };
+        tried: format!("{} {}", route.method_name(), route.path),
+    }
+}
+
+async fn authenticate(app: &App, token: &str, address: IpAddr, info: RequestInfo) -> Result<Caller, Failure> {
+    limits::check_address(app, address).await?;
     let caller = match identity::authenticate(&app.drive, token, info).await {
         Err(error @ Error::Unauthenticated { .. }) => {
+            // No tenant's log can tell of it: whoever it was is known to none.
+            tracing::info!(%address, reason = %error, "a token was refused");
             limits::count_bad_token(app, address).await;
             return Err(error.into());
         }

@@ -269,9 +269,10 @@ impl From<Error> for Failure {
                 "Internal error".clone_into(&mut failure.message);
                 failure.cause = Some(Box::new(error));
             }
-            Error::PermissionDenied { .. } | Error::OwnerOnly { .. } | Error::ScopeInsufficient { .. } => {
-                failure.cause = Some(Box::new(error));
-            }
+            Error::PermissionDenied { .. }
+            | Error::OwnerOnly { .. }
+            | Error::ScopeInsufficient { .. }
+            | Error::NotFound => failure.cause = Some(Box::new(error)),
             _ => {}
         }
         failure

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use scaidrive_core::model::{Error, Once, Sha256Hash};
 use scaidrive_core::ports::metadata::DoneOnce;
+use scaidrive_core::services::identity::RequestInfo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncRead;
@@ -34,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) params: Vec<(String, String)>,
     /// The body, not read yet; nothing where it was read already.
     pub(crate) body: Option<Incoming>,
+    /// What it tells about itself, for audit, where no caller does.
+    pub(crate) info: RequestInfo,
     /// Set where the request must have one effect and had none yet.
     pub(crate) once: Option<Arc<Once>>,
     /// Set where it had its effect already, and only the handler can tell whether it asks for the same.
@@ -55,6 +58,7 @@ impl Request {
             query,
             params,
             body: None,
+            info: RequestInfo::default(),
             once: None,
             done: None,
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use super::acl::{Principal, Trustee};
-use super::{AdminRole, GroupId, Sha256Hash, TenantId, TenantSettings, Timestamp, UserId, text_enum};
+use super::{AdminRole, GroupId, Hidden, Sha256Hash, TenantId, TenantSettings, Timestamp, UserId, text_enum};
 
 text_enum! {
     /// What a token allows its bearer to ask for, whatever the bearer's rights are.
@@ -126,6 +126,8 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// The actor behind a delegated token (RFC 8693), for audit.
     pub service_account: Option<String>,
+    /// What it was told is not there although it is, for audit.
+    pub hidden: Hidden,
 }
 
 impl Caller {
@@ -145,6 +147,7 @@ impl Caller {
             ip: None,
             user_agent: None,
             service_account: None,
+            hidden: Hidden::default(),
         }
     }
 
@@ -157,6 +160,7 @@ impl Caller {
             is_system: true,
             groups: Vec::new(),
             once: None,
+            hidden: Hidden::default(),
             ..self.clone()
         }
     }

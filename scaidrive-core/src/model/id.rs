@@ -180,6 +180,9 @@ foreign_id_type!(
 foreign_id_type!(
     /// Names a group as the identity provider does, or `grp_…` where we made it.
     GroupId);
+foreign_id_type!(
+    /// Names a tenant as the identity provider does, where that is not our own id of it.
+    ExternalTenantId);
 
 impl UserId {
     /// Returns a user id of our own making.

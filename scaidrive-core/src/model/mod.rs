@@ -14,7 +14,9 @@ mod node;
 mod path;
 mod quota;
 mod range;
+mod refusal;
 mod share;
+mod tenant_ref;
 mod text;
 mod time;
 mod token;
@@ -32,9 +34,9 @@ pub use chunk::{
 pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AceId, AuditEventId, ChangeId, ConflictId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId,
-    MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UploadId, UserId,
-    VersionId,
+    AceId, AuditEventId, ChangeId, ConflictId, ExternalTenantId, FileId, FolderId, GroupId, InvalidId,
+    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId,
+    UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey, is_unsafe_somewhere};
@@ -42,7 +44,9 @@ pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Versio
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};
 pub use range::{ByteRange, RangeError, parse_ranges};
+pub use refusal::Hidden;
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
+pub use tenant_ref::TenantRef;
 pub(crate) use text::text_enum;
 pub use text::{UnknownWord, tidy};
 pub use time::Timestamp;

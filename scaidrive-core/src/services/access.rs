@@ -13,7 +13,7 @@ use crate::model::{
     Result, Rights, Share, ShareId, SharePath, ShareRole, Timestamp, Trustee,
 };
 use crate::ports::Reads;
-use crate::ports::metadata::{ChildQuery, SeenEntry, SeenShare};
+use crate::ports::metadata::{ChildQuery, SeenChain, SeenEntry, SeenShare};
 
 pub use crate::model::Right;
 
@@ -466,15 +466,26 @@ fn resource(id: impl Into<ResourceId>) -> String {
     format!("{}/{id}", id.kind())
 }
 
+/// Says that something is not there that is: to the caller it is the same, and only the audit learns.
+pub(super) fn hidden(caller: &Caller, right: Right, id: impl Into<ResourceId>) -> Error {
+    caller.hidden.note(right, id.into());
+    Error::NotFound
+}
+
+/// Tells whether rights let their holder do what `right` is for: nothing without READ, but change permissions.
+pub(super) fn lets(rights: Rights, right: Right) -> bool {
+    rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions)
+}
+
 /// A caller without READ gets 404; one with READ but without the right gets 403. Who may change permissions needs
 /// no READ for that.
-fn judge(rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
-    if rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions) {
+fn judge(caller: &Caller, rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
+    if lets(rights, right) {
         Ok(())
     } else if rights.has(Right::Read) {
         Err(Error::PermissionDenied { right: right.as_str(), resource: resource(id) })
     } else {
-        Err(Error::NotFound)
+        Err(hidden(caller, right, id))
     }
 }
 
@@ -507,22 +518,35 @@ async fn any_seen_share(
 ) -> Result<(Share, Standpoint)> {
     let seen = rows.seen_share(caller, id).await?.ok_or(Error::NotFound)?;
     let standpoint = Standpoint::of(caller, &seen);
-    judge(standpoint.root, right, id)?;
+    judge(caller, standpoint.root, right, id)?;
     Ok((seen.share, standpoint))
 }
 
 /// Returns a node with the caller's rights on it, whatever they are, in the trash or not; nothing says yet that the
 /// caller may know of it.
 pub(super) async fn unjudged(rows: &mut dyn Reads, caller: &Caller, id: NodeId) -> Result<Located> {
-    let seen = rows.seen_chain(caller, id).await?.ok_or(Error::NotFound)?;
+    rows.seen_chain(caller, id).await?.map(|seen| located(caller, seen)).ok_or(Error::NotFound)
+}
+
+/// Returns those of these nodes that are there, each with the caller's rights on it, whatever they are: with one
+/// query, so that the time it takes does not tell which of them are there.
+pub(super) async fn unjudged_all(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[NodeId],
+) -> Result<Vec<Located>> {
+    Ok(rows.seen_chains(caller, ids).await?.into_iter().map(|seen| located(caller, seen)).collect())
+}
+
+fn located(caller: &Caller, seen: SeenChain) -> Located {
     let standpoint = Standpoint::of(caller, &seen.share);
-    Ok(Located::judged(standpoint, seen.share.share, seen.nodes))
+    Located::judged(standpoint, seen.share.share, seen.nodes)
 }
 
 /// Returns a node on which the caller has `right`, in the trash or not; its share must not be.
 pub async fn any_node(rows: &mut dyn Reads, caller: &Caller, id: NodeId, right: Right) -> Result<Located> {
     let found = unjudged(rows, caller, id).await?;
-    judge(found.rights, right, id)?;
+    judge(caller, found.rights, right, id)?;
     if found.share.is_deleted {
         return Err(Error::Gone { what: resource(id) });
     }
@@ -645,14 +669,14 @@ pub async fn places(
         locate_all(rows, caller, &folders).await?.into_iter().map(|found| (found.node().id, found)).collect();
     let mut place = |parent: ParentId| match parent {
         ParentId::Root(root) if root == id => {
-            judge(standpoint.root, right, id)?;
+            judge(caller, standpoint.root, right, id)?;
             Ok(Place::root(seen.share.clone(), standpoint.clone()))
         }
         ParentId::Root(_) => Err(Error::NotFound),
         ParentId::Folder(folder) => {
             let found =
                 located.remove(&folder.into()).filter(|found| found.share.id == id).ok_or(Error::NotFound)?;
-            judge(found.rights, right, NodeId::Folder(folder))?;
+            judge(caller, found.rights, right, NodeId::Folder(folder))?;
             Ok(Place::folder(found.live()?))
         }
     };

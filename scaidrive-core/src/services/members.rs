@@ -112,6 +112,14 @@ pub(super) async fn lock(tx: &mut Tx<'_>, id: ShareId) -> Result<(Share, Standpo
     access::seen_share(tx.rows, tx.caller, id, Right::ManagePermissions).await
 }
 
+/// Takes a share's row alone, in the trash or not, and returns it, if the caller may read it. It is looked at first:
+/// who may not know of it neither waits for it nor makes others wait.
+pub(super) async fn lock_any(tx: &mut Tx<'_>, id: ShareId) -> Result<Share> {
+    access::any_share(tx.rows, tx.caller, id, Right::Read).await?;
+    tx.rows.lock_tree(tx.caller.tenant, id).await?.ok_or(Error::NotFound)?;
+    access::any_share(tx.rows, tx.caller, id, Right::Read).await
+}
+
 /// Fails if a role is above what the caller has itself: nobody grants, changes or takes away such a one.
 pub(super) fn check_rank(
     caller: &Caller,
@@ -385,8 +393,7 @@ impl Mutation for TransferShare {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
         let tenant = tx.caller.tenant;
-        tx.rows.lock_tree(tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::any_share(tx.rows, tx.caller, self.id, Right::Read).await?;
+        let mut share = lock_any(tx, self.id).await?;
         check_owner(tx.caller, tx.caller.is(&share.owner))?;
         let new_owner = match &self.new_owner {
             NewOwner::Principal(principal) => principal.clone(),

@@ -26,6 +26,7 @@ pub mod me;
 pub mod members;
 pub mod moves;
 pub mod mutation;
+mod new_tenant;
 pub mod once;
 pub mod paths;
 pub mod permissions;

@@ -23,7 +23,7 @@ pub struct Question {
 pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Result<Vec<bool>> {
     let mut rows = drive.read().await?;
     let ids: Vec<_> = questions.iter().filter_map(|question| question.resource.node()).collect();
-    let nodes = access::locate_all(&mut *rows, caller, &ids).await?;
+    let nodes = access::unjudged_all(&mut *rows, caller, &ids).await?;
     let mut answers = Vec::with_capacity(questions.len());
     for Question { resource, right } in questions {
         let rights = match resource {
@@ -34,7 +34,7 @@ pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Re
                 nodes.iter().find(|found| found.node().id == *id).map(|found| found.rights)
             }
         };
-        answers.push(rights.is_some_and(|rights| rights.has(*right)));
+        answers.push(rights.is_some_and(|rights| access::lets(rights, *right)));
     }
     Ok(answers)
 }
@@ -110,7 +110,7 @@ pub async fn effective(
     let own = Sight::of(&mut *rows, caller, resource).await?;
     let manages = own.rights().has(Right::ManagePermissions);
     if !manages && !own.rights().has(Right::Read) {
-        return Err(Error::NotFound);
+        return Err(access::hidden(caller, Right::Read, resource));
     }
     let Some(user) = user.filter(|user| **user != caller.user) else {
         return Ok(own.effective(explain, manages));

@@ -334,6 +334,25 @@ pub(super) async fn set_share_limit(tx: &mut Tx<'_>, share: ShareId, limit_bytes
     tx.rows.put_quota(tx.caller.tenant, &quota).await
 }
 
+/// Sets the limit of a user, or removes its quota, as creating and changing a user do; what else was set stays. What is
+/// so already is no change, and nobody is told.
+pub(super) async fn set_user_limit(tx: &mut Tx<'_>, user: &UserId, limit_bytes: Option<u64>) -> Result<()> {
+    let target = QuotaTarget::User(user.clone());
+    let old = tx.rows.quota(tx.caller.tenant, &target).await?;
+    if old.as_ref().and_then(|quota| quota.limits.limit_bytes) == limit_bytes && limit_bytes.is_some() {
+        return Ok(());
+    }
+    let edit = match (old, limit_bytes) {
+        (None, None) => return Ok(()),
+        (Some(_), None) => Edit::Remove,
+        (old, _) => {
+            let limits = old.map_or_else(|| Quota::unlimited(target.clone()).limits, |quota| quota.limits);
+            Edit::Limits(Limits { limit_bytes, ..limits })
+        }
+    };
+    Change { target, edit }.apply(tx).await.map(drop)
+}
+
 /// Sets a tenant's quota: administrators of the installation, within what its partner may allocate.
 pub async fn set_tenant(
     drive: &Drive,

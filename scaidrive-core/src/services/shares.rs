@@ -288,8 +288,7 @@ impl Mutation for PatchShare {
     type Output = Share;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
-        tx.rows.lock_tree(tx.caller.tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::share(tx.rows, tx.caller, self.id, Right::ManagePermissions).await?;
+        let (mut share, _) = members::lock(tx, self.id).await?;
         let patch = self.patch.clone();
         if let Some(quota) = patch.quota_bytes {
             if !tx.caller.is_admin() {
@@ -334,8 +333,7 @@ impl Mutation for TrashShare {
     type Output = Share;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
-        tx.rows.lock_tree(tx.caller.tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::any_share(tx.rows, tx.caller, self.id, Right::Read).await?;
+        let mut share = members::lock_any(tx, self.id).await?;
         if !tx.caller.is(&share.owner) && !tx.caller.is_admin() {
             return Err(Error::OwnerOnly { action: "delete or restore a share" });
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::mutation::{self, Mutation, Tx};
+use super::quotas;
 use super::tenants::{self, NewUser};
 use crate::Drive;
 use crate::model::{
@@ -86,7 +87,9 @@ pub async fn create(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User
     check_admin(caller)?;
     check_role(caller, new.admin_role)?;
     check_texts([("email", &new.email), ("name", &new.name), ("display_name", &new.display_name)])?;
-    Ok(UserInfo::of(tenants::create_user(drive, caller, new).await?, None))
+    check_limit(new.quota_bytes)?;
+    let quota_bytes = new.quota_bytes;
+    Ok(UserInfo::of(tenants::create_user(drive, caller, new).await?, quota_bytes))
 }
 
 fn check_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t Option<String>)>) -> Result<()> {
@@ -97,6 +100,15 @@ fn check_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t Option<String>)
         }
     }
     Ok(())
+}
+
+fn check_limit(quota_bytes: Option<u64>) -> Result<()> {
+    match quota_bytes {
+        Some(bytes) if i64::try_from(bytes).is_err() => {
+            Err(Error::invalid("quota_bytes", "at most 2^63 - 1", bytes))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Nobody makes an administrator of the installation who is none.
@@ -122,6 +134,8 @@ pub struct UserPatch {
     pub status: Option<UserStatus>,
     /// Administrative role; `Some(None)` removes it.
     pub admin_role: Option<Option<AdminRole>>,
+    /// The user's own limit in bytes; `Some(None)` removes its quota.
+    pub quota_bytes: Option<Option<u64>>,
 }
 
 /// Changes a user.
@@ -131,6 +145,7 @@ pub async fn patch(drive: &Drive, caller: &Caller, id: &UserId, patch: UserPatch
     let texts = [flat(&patch.email), flat(&patch.name), flat(&patch.display_name)];
     check_texts(["email", "name", "display_name"].into_iter().zip(&texts))?;
     check_role(caller, patch.admin_role.flatten())?;
+    check_limit(patch.quota_bytes.flatten())?;
     let user =
         mutation::run(drive, caller, ChangeUser { id: id.clone(), patch, action: "user.update" }).await?;
     shown(drive, user).await
@@ -178,6 +193,9 @@ impl Mutation for ChangeUser {
         tx.audit(
             AuditEvent::new(AuditCategory::Admin, self.action, ResourceKind::User, &user.id).with(payload),
         );
+        if let Some(quota_bytes) = self.patch.quota_bytes {
+            quotas::set_user_limit(tx, &user.id, quota_bytes).await?;
+        }
         Ok(user)
     }
 }

@@ -21,7 +21,7 @@ use scaidrive_core::services::{copies, feed, identity, shares, trash};
 use crate::backends::{House, name, rounds};
 
 impl House {
-    async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
+    pub(crate) async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
         let id: UserId = id.parse().unwrap();
         let new = NewUser { id: Some(id.clone()), ..NewUser::default() };
         tenants::create_user(&self.drive, &self.caller, new).await.unwrap();
@@ -36,11 +36,11 @@ impl House {
         members::add(&self.drive, &self.caller, self.share.id, member).await.unwrap();
     }
 
-    async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
+    pub(crate) async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
         folders::create(&self.drive, &self.caller, self.share.id, parent, name(text)).await.unwrap().id
     }
 
-    async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
+    pub(crate) async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
         let new = NewFile {
             share: self.share.id,
             folder: parent,
@@ -54,7 +54,13 @@ impl House {
             .id
     }
 
-    async fn entry(&self, on: impl Into<ResourceId>, trustee: &str, kind: AceType, rights: &[Right]) {
+    pub(crate) async fn entry(
+        &self,
+        on: impl Into<ResourceId>,
+        trustee: &str,
+        kind: AceType,
+        rights: &[Right],
+    ) {
         let new = NewEntry {
             trustee: trustee.parse().unwrap(),
             kind,
@@ -84,7 +90,7 @@ impl House {
     }
 }
 
-fn file_id(id: FileId) -> ResourceId {
+pub(crate) fn file_id(id: FileId) -> ResourceId {
     ResourceId::Node(id.into())
 }
 
@@ -373,6 +379,21 @@ async fn every_right_is_explained() {
     let answers =
         permissions::check(&house.drive, &worker, &[ask(Right::Read), ask(Right::Write)]).await.unwrap();
     assert_eq!(answers, [true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_no_of_what_cannot_be_read_whatever_else_is_granted() {
+    for house in House::both(|_| {}).await {
+        let worker = house.person("worker", Some(ShareRole::Admin)).await;
+        let file = house.doc(None, "a.txt").await;
+        house.entry(file_id(file), "user:worker", AceType::Deny, &[Right::Read]).await;
+        let ask = |right| Question { resource: file_id(file), right };
+        let all: Vec<Question> = Right::ALL.iter().copied().map(ask).collect();
+        let answers = permissions::check(&house.drive, &worker, &all).await.unwrap();
+        let allowed: Vec<Right> =
+            Right::ALL.iter().zip(answers).filter(|(_, yes)| *yes).map(|(right, _)| *right).collect();
+        assert_eq!(allowed, [Right::ManagePermissions], "that needs no READ");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

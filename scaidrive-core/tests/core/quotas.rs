@@ -11,7 +11,7 @@ use scaidrive_core::services::files::{self, IfMatch, NewFile};
 use scaidrive_core::services::groups::{self, NewGroup};
 use scaidrive_core::services::members::{self, NewMember};
 use scaidrive_core::services::shares::{self, SharePatch};
-use scaidrive_core::services::tenants::{self, NewUser};
+use scaidrive_core::services::tenants::{self, NewTenant, NewUser};
 use scaidrive_core::services::{quotas, trash};
 
 use crate::backends::{House, name};
@@ -198,7 +198,8 @@ async fn a_partner_allocates_no_more_than_it_has() {
             "a tenant has no limit"
         );
         quotas::set(drive, caller, QuotaTarget::Tenant, hard(600)).await.unwrap();
-        let other = tenants::create_for_partner(drive, caller, partner, "Other", None).await.unwrap();
+        let other =
+            tenants::create_for_partner(drive, caller, partner, NewTenant::named("Other")).await.unwrap();
         quotas::set_tenant(drive, caller, other.id, hard(400)).await.unwrap();
         quotas::set_partner(drive, caller, partner, Some(1000)).await.unwrap();
         assert!(quotas::set_tenant(drive, caller, other.id, hard(401)).await.is_err());
@@ -206,7 +207,8 @@ async fn a_partner_allocates_no_more_than_it_has() {
         assert!(quotas::set_partner(drive, caller, partner, Some(999)).await.is_err());
         quotas::set_tenant(drive, caller, other.id, hard(100)).await.unwrap();
         quotas::set(drive, caller, QuotaTarget::Tenant, hard(900)).await.unwrap();
-        let late = tenants::create_for_partner(drive, caller, partner, "Late", None).await.unwrap();
+        let late =
+            tenants::create_for_partner(drive, caller, partner, NewTenant::named("Late")).await.unwrap();
         let quota = quotas::tenant(drive, caller, late.id).await.unwrap();
         assert_eq!(quota.limits.limit_bytes, Some(0), "nothing until somebody allocates it");
     }

@@ -102,8 +102,8 @@ impl AccessReads for SqlRows<'_> {
         self.read_account(caller).await
     }
 
-    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
-        self.read_chain(caller, id).await
+    async fn seen_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>> {
+        self.read_chains(caller, ids).await
     }
 
     async fn seen_share(&mut self, caller: &Caller, id: ShareId) -> Result<Option<SeenShare>> {
@@ -315,6 +315,13 @@ impl AccessWrites for SqlRows<'_> {
             "UPDATE users SET last_login_at = ? WHERE tenant_id = ? AND id = ? AND last_login_at IS NULL",
         );
         Ok(self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await? == 1)
+    }
+
+    async fn note_token(&mut self, tenant: TenantId, user: &UserId, issued_at: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE users SET token_issued_at = ? WHERE tenant_id = ? AND id = ? \
+             AND (token_issued_at IS NULL OR token_issued_at < ?)");
+        let update = update.bind(issued_at.as_micros()).text(tenant).raw(user.as_str());
+        Ok(self.conn.execute(update.bind(issued_at.as_micros())).await? == 1)
     }
 
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()> {

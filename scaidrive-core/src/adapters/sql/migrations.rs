@@ -45,6 +45,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
     (
+        7,
+        "access_gaps",
+        include_str!("../../../../migrations/sqlite/0007_access_gaps.sql"),
+        include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
+    ),
+    (
         10,
         "delta",
         include_str!("../../../../migrations/sqlite/0010_delta.sql"),

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 
 use super::SqlRows;
 use super::statement::{SqlRow, sql};
-use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
+use crate::model::{
+    ExternalTenantId, NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
+};
 use crate::ports::metadata::{TenancyReads, TenancyWrites};
 
-const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at, display_name FROM tenants";
+const TENANT: &str =
+    "SELECT id, partner_id, name, status, settings, created_at, display_name, external_id FROM tenants";
 /// The columns that `user_at` reads, in its order, from a table called `u`.
 pub(super) const USER_COLUMNS: &str = "u.id, u.tenant_id, u.email, u.name, u.status, u.admin_role, u.created_at, \
      u.display_name, u.avatar_url, u.provisioning_source, u.synced_at, u.last_login_at";
@@ -21,6 +24,7 @@ fn tenant(row: &SqlRow) -> Result<Tenant> {
         settings: row.json(4)?,
         created_at: row.time(5)?,
         display_name: row.opt_string(6)?,
+        external_id: row.opt_bytes(7)?.is_some().then(|| row.parse_raw(7)).transpose()?,
     })
 }
 
@@ -62,6 +66,11 @@ impl TenancyReads for SqlRows<'_> {
         row.as_ref().map(tenant).transpose()
     }
 
+    async fn tenant_called(&mut self, external: &ExternalTenantId) -> Result<Option<TenantId>> {
+        let query = sql("SELECT id FROM tenants WHERE external_id = ?").raw(external.as_str());
+        self.conn.fetch_one(query).await?.map(|row| row.parse(0)).transpose()
+    }
+
     async fn tenants(&mut self) -> Result<Vec<Tenant>> {
         self.conn.fetch(sql(TENANT).push(" ORDER BY created_at, id")).await?.iter().map(tenant).collect()
     }
@@ -93,10 +102,11 @@ impl TenancyWrites for SqlRows<'_> {
         self.conn.execute(insert.text(id).bind(name).bind(now.as_micros())).await.map(drop)
     }
 
-    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let insert =
-            sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)");
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<bool> {
+        let insert = sql(
+            "INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name, external_id) VALUES ",
+        )
+        .push_groups(1, 8);
         let insert = insert
             .text(tenant.id)
             .text(tenant.partner_id)
@@ -104,8 +114,9 @@ impl TenancyWrites for SqlRows<'_> {
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
             .bind(tenant.created_at.as_micros())
-            .bind(tenant.display_name.clone());
-        self.conn.execute(insert).await.map(drop)
+            .bind(tenant.display_name.clone())
+            .bind(tenant.external_id.as_ref().map(|id| id.as_str().as_bytes()));
+        super::errors::unless_duplicate(self.conn.execute(insert).await)
     }
 
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {

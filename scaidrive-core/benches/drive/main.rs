@@ -1,6 +1,8 @@
-//! Ingest, read, metadata mutations, listings and renames on an embedded drive: SQLite and local files, durable.
+//! Ingest, read, metadata mutations, listings, renames and permission checks on an embedded drive: SQLite and local files, durable.
 //!
 //! `cargo bench -p scaidrive-core --bench drive`. Compare figures of one run only; see BENCHMARKS.md.
+
+mod access;
 
 use std::io::Cursor;
 use std::sync::OnceLock;
@@ -36,7 +38,7 @@ fn runtime() -> &'static Runtime {
 
 /// A drive of its own with one share.
 struct Bench {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     drive: Drive,
     caller: Caller,
     share: ShareId,
@@ -58,7 +60,7 @@ impl Bench {
                 quota_bytes: None,
             };
             let share = shares::create(&drive, &caller, new).await.expect("a share").id;
-            Self { _dir: dir, drive, caller, share }
+            Self { dir, drive, caller, share }
         })
     }
 
