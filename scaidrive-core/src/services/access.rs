@@ -180,8 +180,8 @@ impl Located {
     }
 
     /// Fails unless the caller has `right` on it.
-    pub(super) fn check(&self, right: Right) -> Result<()> {
-        judge(self.rights, right, self.node().id)
+    pub(super) fn check(&self, caller: &Caller, right: Right) -> Result<()> {
+        judge(caller, self.rights, right, self.node().id)
     }
 
     /// Returns the same place with its node replaced by what it is after a change.
@@ -293,9 +293,9 @@ impl Place {
     }
 
     /// Fails unless the caller has `right` on the place.
-    pub(super) fn check(&self, right: Right) -> Result<()> {
+    pub(super) fn check(&self, caller: &Caller, right: Right) -> Result<()> {
         let rights = self.folder.as_ref().map_or(self.standpoint.root, |folder| folder.rights);
-        judge(rights, right, self.id())
+        judge(caller, rights, right, self.id())
     }
 
     /// Returns the place that a folder just made in this one is.

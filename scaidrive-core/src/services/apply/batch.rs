@@ -14,8 +14,8 @@ use super::incoming::{IncomingChange, Wanted};
 use super::worker::{Effect, Order, Terms, Worker, told};
 use super::{Applied, since};
 use crate::model::{
-    ChangeId, Conflict, ConflictId, ConflictStatus, ConflictType, Error, NodeId, ParentId, Result,
-    Sha256Hash, ShareId, VersionId,
+    ChangeId, Conflict, ConflictId, ConflictStatus, ConflictType, Error, NodeId, ParentId, ResourceId,
+    Result, Right, Sha256Hash, ShareId, VersionId,
 };
 use crate::ports::metadata::{ClientChange, ConflictRow};
 use crate::services::ingest::StoredContent;
@@ -35,8 +35,8 @@ pub(super) struct Item {
 pub(super) enum Fate {
     /// It was carried out, or met conflicts, or both; now or when it was sent before.
     Done { applied: Option<Applied>, conflicts: Vec<Conflict>, is_replay: bool },
-    /// It was refused, and left nothing behind.
-    Refused(Error),
+    /// It was refused, and left nothing behind; with what the audit may know of it, and the caller not.
+    Refused(Error, Option<(Right, ResourceId)>),
     /// It was refused before.
     WasRefused,
 }
@@ -132,7 +132,7 @@ impl Mutation for Part {
 fn is_trouble(fate: &Fate) -> bool {
     match fate {
         Fate::Done { conflicts, is_replay, .. } => !is_replay && !conflicts.is_empty(),
-        Fate::Refused(_) | Fate::WasRefused => true,
+        Fate::Refused(..) | Fate::WasRefused => true,
     }
 }
 
@@ -147,7 +147,7 @@ async fn next(
     if let Some((digest, known)) = notes.known.get(id) {
         if *digest != item.digest {
             let message = "was used for a change that asked for something else";
-            return Ok(Fate::Refused(Error::invalid("client_change_id", message, id.as_str())));
+            return Ok(Fate::Refused(Error::invalid("client_change_id", message, id.as_str()), None));
         }
         let known = known.clone();
         return replay(worker, notes, item, known).await;
@@ -159,6 +159,8 @@ async fn next(
     }
     let order = Order { incoming: &item.incoming, wanted, content: content.as_ref() };
     let before = worker.tx.effects();
+    // What an earlier change was not told of is not this one's.
+    worker.tx.caller.hidden.take();
     match worker.carry_out(order).await {
         Ok(effect) => {
             let rows = std::mem::take(&mut worker.met);
@@ -175,7 +177,7 @@ async fn next(
         Err(_) if worker.tx.effects() != before => {
             Err(Error::internal("a change was refused after it had had effects"))
         }
-        Err(error) => Ok(Fate::Refused(error)),
+        Err(error) => Ok(Fate::Refused(error, worker.tx.caller.hidden.take())),
     }
 }
 

@@ -77,7 +77,7 @@ impl Worker<'_, '_> {
         name: &FileName,
         content: &StoredContent,
     ) -> Result<Effect> {
-        place.check(Right::Create)?;
+        place.check(self.tx.caller, Right::Create)?;
         let name = self.copy_name(place.id(), name).await?;
         place.check_limits(name.as_str())?;
         let effect = self.add_file(order, place, name, content)?;

@@ -21,7 +21,7 @@ impl Worker<'_, '_> {
 
     /// Does what [`edit`](Self::edit) does with an item that was found and that the caller can see.
     pub(super) async fn edit_found(&mut self, order: Order<'_>, found: Located) -> Result<Option<Effect>> {
-        found.check(Right::Write)?;
+        found.check(self.tx.caller, Right::Write)?;
         let Some(facts) = found.node().file.clone() else {
             // A folder has nothing but its place and its name.
             return found.live().map(|found| Some(self.effect(&found, None)));

@@ -39,7 +39,7 @@ impl Worker<'_, '_> {
         from: &Located,
         into: &Located,
     ) -> Result<Option<Effect>> {
-        from.check(Right::Delete)?;
+        from.check(self.tx.caller, Right::Delete)?;
         self.desk.flush(self.tx).await?;
         access::check_below(self.tx.rows, self.tx.caller, from, Right::Delete).await?;
         let plan = self.plan_merge(order, from, into).await?;
@@ -113,7 +113,7 @@ impl Worker<'_, '_> {
         let is_free = occupant.is_none() && !plan.taken.contains(&(place.id(), child.name.key()));
         let name =
             if is_free { child.name } else { self.free_copy_name(plan, place.id(), &child.name).await? };
-        place.check(Right::Create)?;
+        place.check(self.tx.caller, Right::Create)?;
         place.check_limits(name.as_str())?;
         plan.taken.insert((place.id(), name.key()));
         plan.steps.push(Step { item, place: place.clone(), name, occupant });

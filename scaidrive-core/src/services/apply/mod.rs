@@ -31,12 +31,12 @@ use self::incoming::Wanted;
 use self::worker::Terms;
 use super::access::{self, Right};
 use super::delta::{self, Claim};
-use super::mutation;
 use super::transaction::{Transaction, transact};
+use super::{journal, mutation};
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeId, Conflict, ConflictType, Error, NodeId, Result, ShareId, Strategy, TenantId, Timestamp,
-    VersionId,
+    Caller, ChangeId, Conflict, ConflictType, Error, NodeId, ResourceId, Result, ShareId, Strategy, TenantId,
+    Timestamp, VersionId,
 };
 use crate::ports::{Outcome as Ending, Writes};
 
@@ -51,6 +51,9 @@ const MAX_ID: usize = 128;
 
 /// How long a change is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the audit says that a refused change tried.
+const TRIED: &str = "POST /api/v1/sync/apply";
 
 /// How often a part is tried that rivals or old touches get into the way of.
 const ATTEMPTS: u32 = 5;
@@ -140,7 +143,7 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
                 parts.push_front(part.start..middle);
             }
             Err(error @ Error::QuotaExceeded { .. }) if !run.is_atomic => {
-                run.fates.push(Fate::Refused(error))
+                run.fates.push(Fate::Refused(error, None))
             }
             outcome => outcome?,
         }
@@ -293,17 +296,30 @@ impl<'r> Run<'r> {
         }
     }
 
-    async fn finish(self) -> Result<Outcome> {
+    /// Notes in the audit that a change was refused, as a request of its own would be.
+    fn note_refusal(&self, error: &Error, hidden: Option<(Right, ResourceId)>) {
+        self.caller.hidden.take();
+        if let Some((right, resource)) = hidden {
+            self.caller.hidden.note(right, resource);
+        }
+        journal::note_refusal(self.drive, self.caller, TRIED, error);
+    }
+
+    async fn finish(mut self) -> Result<Outcome> {
         let mut outcome = Outcome::default();
-        for ((fate, item), refused) in self.fates.into_iter().zip(self.items.iter()).zip(self.refused) {
+        let (fates, refused) = (std::mem::take(&mut self.fates), std::mem::take(&mut self.refused));
+        for ((fate, item), refused) in fates.into_iter().zip(self.items.iter()).zip(refused) {
             outcome.new_conflicts.extend(new_conflicts(&fate));
             let error = match fate {
+                Fate::Refused(error, hidden) => {
+                    self.note_refusal(&error, hidden);
+                    error
+                }
                 Fate::Done { applied, conflicts, .. } => {
                     outcome.applied.extend(applied);
                     outcome.conflicts.extend(conflicts);
                     continue;
                 }
-                Fate::Refused(error) => error,
                 Fate::WasRefused => refused.ok_or_else(|| Error::internal("a refusal without a reason"))?,
             };
             let client_change_id = item.incoming.client_change_id.clone();

@@ -24,7 +24,7 @@ impl Worker<'_, '_> {
             found => found?,
         };
         if order.content.is_some() {
-            found.check(Right::Write)?;
+            found.check(self.tx.caller, Right::Write)?;
         }
         let relocated = if found.trashed_at().is_some() {
             self.relocate_deleted(order, found).await?
@@ -88,10 +88,10 @@ impl Worker<'_, '_> {
     /// CREATE where it goes.
     async fn check_relocation(&mut self, way: &Way, found: &Located) -> Result<()> {
         if way.missing.is_empty() && way.place.id() == found.node().parent {
-            found.check(Right::Write)?;
+            found.check(self.tx.caller, Right::Write)?;
             return way.place.check_limits(way.name.as_str());
         }
-        found.check(Right::Delete)?;
+        found.check(self.tx.caller, Right::Delete)?;
         self.check_way(way)?;
         self.desk.flush(self.tx).await?;
         access::check_below(self.tx.rows, self.tx.caller, found, Right::Read).await
@@ -155,7 +155,7 @@ impl Worker<'_, '_> {
 
     /// Takes a deleted item out of the trash to where the change wants it, unless the delete stays.
     async fn relocate_deleted(&mut self, order: Order<'_>, found: Located) -> Result<Relocated> {
-        found.check(Right::Write)?;
+        found.check(self.tx.caller, Right::Write)?;
         let way = self.way(order.wanted).await?;
         self.check_way(&way)?;
         let facts = found.node().file.clone();

@@ -19,7 +19,7 @@ impl Worker<'_, '_> {
         if found.trashed_at().is_some() {
             return Ok(Some(gone(self, None)));
         }
-        found.check(Right::Delete)?;
+        found.check(self.tx.caller, Right::Delete)?;
         self.desk.flush(self.tx).await?;
         access::check_below(self.tx.rows, self.tx.caller, &found, Right::Delete).await?;
         let current = found.node().file.as_ref().map(|facts| facts.version_id);

@@ -92,7 +92,7 @@ impl<'w, 't> Worker<'w, 't> {
             (None, None) => return Err(Error::NotFound),
         };
         let found = self.desk.find(self.tx, id).await?.ok_or(Error::NotFound)?;
-        found.check(Right::Read)?;
+        found.check(self.tx.caller, Right::Read)?;
         if found.node().kind() == wanted.kind { Ok(found) } else { Err(Error::NotFound) }
     }
 
@@ -121,12 +121,12 @@ impl<'w, 't> Worker<'w, 't> {
         }
         let mut place = way.place.clone();
         for name in &way.missing {
-            place.check(Right::Create)?;
+            place.check(self.tx.caller, Right::Create)?;
             place.check_limits(name.as_str())?;
             let folder = folders::new_folder(self.tx, place.share.id, place.id(), name.clone());
             place = place.with_child(&folder);
         }
-        place.check(Right::Create)?;
+        place.check(self.tx.caller, Right::Create)?;
         place.check_limits(way.name.as_str())
     }
 
