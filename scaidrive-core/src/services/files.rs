@@ -241,12 +241,7 @@ impl Mutation for WriteContent {
         let found = tree::locked_node(tx, self.id.into(), Right::Write).await?.live()?;
         let facts = found.node().file.clone().ok_or(Error::NotFound)?;
         self.if_match.check(&facts)?;
-        let next = FileFacts {
-            size: self.content.row.size,
-            checksum: self.content.row.checksum,
-            content: self.content.row.id,
-            ..facts
-        };
+        let next = self.content.facts(facts);
         let found = new_version(tx, found, next, None, self.modified_at).await?;
         tree::refer_to(tx, &[&self.content], self.grace).await?;
         tx.audit(tree::audit("file.write", found.node().id, found.path()));

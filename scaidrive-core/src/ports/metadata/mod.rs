@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod conflicts;
 mod content;
 mod delta;
 mod ledger;
@@ -23,6 +24,7 @@ pub use access::{
     AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
+pub use conflicts::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, ConflictWrites};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
@@ -44,6 +46,7 @@ pub trait Reads:
     + QuotaReads
     + AuditReads
     + OnceReads
+    + ConflictReads
     + TreeReads
     + ContentReads
     + ChunkReads
@@ -61,6 +64,7 @@ impl<
         + QuotaReads
         + AuditReads
         + OnceReads
+        + ConflictReads
         + TreeReads
         + ContentReads
         + ChunkReads
@@ -81,6 +85,7 @@ pub trait Writes:
     + QuotaWrites
     + AuditWrites
     + OnceWrites
+    + ConflictWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
@@ -99,6 +104,7 @@ impl<
         + QuotaWrites
         + AuditWrites
         + OnceWrites
+        + ConflictWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
