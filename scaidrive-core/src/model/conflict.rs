@@ -5,7 +5,9 @@ use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
 use super::name::is_unsafe_somewhere;
-use super::{ConflictId, FileName, NodeId, NodeKind, ShareId, Timestamp, UserId, VersionId, text_enum};
+use super::{
+    ConflictId, DeviceId, FileName, NodeId, NodeKind, ShareId, Timestamp, UserId, VersionId, text_enum,
+};
 
 text_enum! {
     /// How a conflict is to be settled (sync.md). None of them ever loses bytes.
@@ -59,7 +61,7 @@ pub struct Conflict {
     /// The share.
     pub share_id: ShareId,
     /// The device whose change met it.
-    pub device_id: String,
+    pub device_id: DeviceId,
     /// The change that met it, as the device calls it.
     pub client_change_id: String,
     /// File or folder.
@@ -120,12 +122,11 @@ pub const fn decide(strategy: Strategy, met: Situation) -> Verdict {
         (_, Strategy::Manual) => Verdict::Wait,
         // Two things of one name are two things: neither is the other's history.
         (NameTaken, _) | (EditEdit, Strategy::KeepBoth) => Verdict::Beside,
-        // A delete never beats an edit but under the client's strategy and the later one's; without content, nothing is at
-        // stake but a place.
-        (_, Strategy::ClientWins)
-        | (MoveMove, Strategy::LastWriterWins)
-        | (EditDelete, Strategy::KeepBoth) => Verdict::Client,
         (EditEdit | EditDelete | DeleteEdit, Strategy::LastWriterWins) => later,
+        (_, Strategy::ClientWins) | (MoveMove, Strategy::LastWriterWins)
+        // A delete never beats an edit but where the client or the later wins.
+        | (EditDelete, Strategy::KeepBoth) => Verdict::Client,
+        // Without content, nothing is at stake but a place.
         (EditDelete, Strategy::ServerWins) if met.brings_content => Verdict::Client,
         (EditEdit | EditDelete, Strategy::ServerWins)
         | (DeleteEdit | MoveMove, Strategy::KeepBoth | Strategy::ServerWins) => Verdict::Server,

@@ -46,7 +46,6 @@ pub struct Tx<'t> {
     /// One time for all that this mutation writes, by the process's clock.
     pub now: Timestamp,
     ids: &'t dyn Ids,
-    device: Option<String>,
     effects: Effects,
 }
 
@@ -71,16 +70,8 @@ impl Tx<'_> {
         self.effects.usage.charge(share, owner, delta);
     }
 
-    /// Says which device all that follows comes from: its rows tell, so that it knows them for its own.
-    pub fn comes_from(&mut self, device: &str) {
-        self.device = Some(device.to_owned());
-    }
-
     /// Tells feed readers; returns the id that the row will have.
-    pub fn change(&mut self, mut change: Change) -> ChangeId {
-        if let Some(device) = &self.device {
-            change.metadata["device_id"] = device.as_str().into();
-        }
+    pub fn change(&mut self, change: Change) -> ChangeId {
         let id = ChangeId::new(self.ids.ulid());
         self.effects.changes.push((id, change));
         id
@@ -217,14 +208,7 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let now = self.clock.now();
         // Read again inside: whoever was suspended, or left a group, since the request came in is that here.
         let caller = identity::refreshed(rows, &self.caller).await?;
-        let mut tx = Tx {
-            rows,
-            caller: &caller,
-            now,
-            ids: self.ids.as_ref(),
-            device: None,
-            effects: Effects::default(),
-        };
+        let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
         let shares = effects.changes.iter().map(|(_, change)| change.share).collect();
@@ -276,7 +260,7 @@ impl<M: Mutation> MutationUnit<M> {
     }
 
     fn logged(&self, id: ChangeId, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
-        if let Some(device) = self.caller.device.as_ref().filter(|_| change.metadata["device_id"].is_null()) {
+        if let Some(device) = &self.caller.device {
             change.metadata["device_id"] = device.as_str().into();
         }
         LoggedChange {

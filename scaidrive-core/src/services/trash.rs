@@ -14,8 +14,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
-    ShareId, Timestamp, Usage, UserId,
+    Caller, ChangeId, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId,
+    Result, ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
 
@@ -39,21 +39,21 @@ impl Mutation for Trash {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let found = tree::locked_node(tx, self.id, Right::Delete).await?.live()?;
         access::check_below(tx.rows, tx.caller, &found, Right::Delete).await?;
-        put(tx, &found).await
+        put(tx, &found).await.map(drop)
     }
 }
 
-/// Marks an item that is locked, live, and the caller's to delete with all it holds.
-pub(super) async fn put(tx: &mut Tx<'_>, found: &Located) -> Result<()> {
+/// Marks an item that is locked, live, and the caller's to delete with all it holds; returns the row that tells.
+pub(super) async fn put(tx: &mut Tx<'_>, found: &Located) -> Result<ChangeId> {
     let mut node = found.node().clone();
     for (owner, usage) in live_usage(tx, &node).await? {
         tx.charge(node.share, &owner, usage.trashed());
     }
     node.trashed_at = Some(tx.now);
     tx.rows.update_node(&node).await?;
-    tx.change(tree::gone(node.share, node.id, found.path()));
+    let id = tx.change(tree::gone(node.share, node.id, found.path()));
     tx.audit(tree::audit("trash.put", node.id, found.path()));
-    Ok(())
+    Ok(id)
 }
 
 /// Returns what a node and everything live below it cost, by owner.
@@ -126,8 +126,13 @@ impl Mutation for Restore {
 }
 
 /// Puts a locked item that is in the trash, itself or with a folder above it, at a place and a name that are free
-/// and within the limits.
-pub(super) async fn take_out(tx: &mut Tx<'_>, node: &Node, place: &Place, name: FileName) -> Result<()> {
+/// and within the limits; returns the row that says where it is.
+pub(super) async fn take_out(
+    tx: &mut Tx<'_>,
+    node: &Node,
+    place: &Place,
+    name: FileName,
+) -> Result<ChangeId> {
     // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
     for (owner, usage) in live_usage(tx, node).await? {
         tx.charge(node.share, &owner, usage.trashed().negated());
@@ -135,9 +140,9 @@ pub(super) async fn take_out(tx: &mut Tx<'_>, node: &Node, place: &Place, name: 
     let node = Node { parent: place.id(), name, trashed_at: None, ..node.clone() };
     tx.rows.update_node(&node).await?;
     let path = place.path_of(node.name.as_str());
-    tx.change(tree::appeared(&node, path.clone()));
+    let id = tx.change(tree::appeared(&node, path.clone()));
     tx.audit(tree::audit("trash.restore", node.id, path));
-    Ok(())
+    Ok(id)
 }
 
 /// Returns where an item goes when it comes out of the trash: the root stands in for a folder that is gone, never

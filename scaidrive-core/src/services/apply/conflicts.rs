@@ -53,17 +53,19 @@ async fn visible(rows: &mut dyn Reads, caller: &Caller, page: Vec<Conflict>) -> 
     let mut shares: HashMap<ShareId, bool> = HashMap::new();
     let mut kept = Vec::with_capacity(page.len());
     for conflict in page {
-        let id = conflict.share_id;
-        if let Entry::Vacant(unknown) = shares.entry(id) {
-            let is_visible = match access::share(rows, caller, id, Right::Read).await {
-                Ok(_) => true,
-                Err(Error::NotFound | Error::Gone { .. } | Error::PermissionDenied { .. }) => false,
-                Err(error) => return Err(error),
-            };
-            unknown.insert(is_visible);
-        }
+        let share = match shares.entry(conflict.share_id) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let share = access::share(rows, caller, conflict.share_id, Right::Read).await;
+                *unknown.insert(match share {
+                    Ok(_) => true,
+                    Err(Error::NotFound | Error::Gone { .. }) => false,
+                    Err(error) => return Err(error),
+                })
+            }
+        };
         let item = conflict.resource_id.and_then(|id| items.get(&id).copied());
-        if item.unwrap_or(true) && shares[&id] {
+        if item.unwrap_or(true) && share {
             kept.push(conflict);
         }
     }
@@ -104,7 +106,7 @@ impl Mutation for Resolve {
             let what = "a resolution of this conflict".to_owned();
             return if same { Ok(row.conflict) } else { Err(Error::AlreadyExists { what }) };
         }
-        tx.comes_from(&row.conflict.device_id);
+        // Told as nobody's own: the device whose change this was has to learn of it as all others do.
         row.conflict.client_version_id = self.settle(tx, desk, &row).await?;
         row.conflict.status = ConflictStatus::Resolved;
         row.conflict.resolution = Some(self.strategy);
@@ -142,12 +144,13 @@ impl Resolve {
         }
         let terms = Terms {
             device: row.conflict.device_id.clone(),
-            device_name: row.conflict.device_id.clone(),
+            device_name: String::new(),
             strategy: self.strategy,
             create_parents: false,
             settles: true,
             grace: self.grace,
         };
+        let terms = terms.named(tx).await?;
         let wanted = Wanted { brings_content: content.is_some(), ..Wanted::read(&incoming)? };
         let mut worker = Worker::new(tx, desk, &terms);
         let order = Order { incoming: &incoming, wanted: &wanted, content: content.as_ref() };

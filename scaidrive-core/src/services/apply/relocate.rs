@@ -3,7 +3,7 @@
 use super::desk::Way;
 use super::worker::{Effect, Order, Worker, is_same};
 use crate::model::conflict::Verdict;
-use crate::model::{ConflictType, Error, FileName, Node, NodeKind, Result, SharePath};
+use crate::model::{ChangeId, ConflictType, Error, FileName, Node, NodeKind, Result, SharePath};
 use crate::services::access::{self, Located, Place, Right};
 use crate::services::moves;
 
@@ -31,18 +31,17 @@ impl Worker<'_, '_> {
         } else {
             self.relocate_found(order, found).await?
         };
-        match relocated {
-            Relocated::Settled(found, effect) if order.content.is_some() => {
-                let edited = self.edit_found(order, *found).await?;
-                Ok(match (edited, effect) {
-                    (Some(edited), Some(effect)) => {
-                        Some(Effect { change: edited.change.or(effect.change), ..edited })
-                    }
-                    (edited, effect) => edited.or(effect),
-                })
+        let (found, effect) = match relocated {
+            Relocated::Settled(found, effect) if order.content.is_some() => (found, effect),
+            Relocated::Done(effect) | Relocated::Settled(_, effect) => return Ok(effect),
+        };
+        let edited = self.edit_found(order, *found).await?;
+        Ok(match (edited, effect) {
+            (Some(edited), Some(effect)) => {
+                Some(Effect { change: edited.change.or(effect.change), ..edited })
             }
-            Relocated::Done(effect) | Relocated::Settled(_, effect) => Ok(effect),
-        }
+            (edited, effect) => edited.or(effect),
+        })
     }
 
     async fn relocate_found(&mut self, order: Order<'_>, found: Located) -> Result<Relocated> {
@@ -50,7 +49,7 @@ impl Worker<'_, '_> {
         self.check_relocation(&way, &found).await?;
         let is_there = way.missing.is_empty() && way.place.id() == found.node().parent;
         if is_there && way.name == found.node().name {
-            let effect = Self::effect(&found, None);
+            let effect = Effect::on(&found, None);
             return Ok(Relocated::Settled(Box::new(found), Some(effect)));
         }
         if way.place.is_within(found.node().id) {
@@ -130,8 +129,8 @@ impl Worker<'_, '_> {
     }
 
     async fn put_at(&mut self, found: &Located, place: &Place, name: FileName) -> Result<Relocated> {
-        let moved = self.put_node(found, place, name).await?;
-        let effect = Self::effect(&moved, self.tx.last_change());
+        let (moved, change) = self.put_node(found, place, name).await?;
+        let effect = Effect::on(&moved, Some(change));
         Ok(Relocated::Settled(Box::new(moved), Some(effect)))
     }
 
@@ -141,15 +140,16 @@ impl Worker<'_, '_> {
         found: &Located,
         place: &Place,
         name: FileName,
-    ) -> Result<Located> {
+    ) -> Result<(Located, ChangeId)> {
         // The item may be new, and so may be where it goes.
         self.desk.flush(self.tx).await?;
         let slot = (place.id(), name.key());
         let node = Node { parent: place.id(), name, ..found.node().clone() };
-        moves::put_at(self.tx, found, place, node).await?;
+        let change = moves::put_at(self.tx, found, place, node).await?;
         self.desk.replaced(found.node(), Some(slot));
         let moved = self.desk.find(self.tx, found.node().id).await?;
-        moved.ok_or_else(|| Error::internal("an item vanished while it was moved"))
+        let moved = moved.ok_or_else(|| Error::internal("an item vanished while it was moved"))?;
+        Ok((moved, change))
     }
 
     /// Takes a deleted item out of the trash to where the change wants it, unless the delete stays.
@@ -165,9 +165,9 @@ impl Worker<'_, '_> {
             Verdict::Wait => self.wait(order, Some(way.place.id())).map(Relocated::Done),
             Verdict::Client | Verdict::Beside => {
                 let place = self.make_way(&way)?;
-                let restored = self.take_out(&found, &place, &way.name).await?;
+                let (restored, change) = self.take_out(&found, &place, &way.name).await?;
                 let (Some(content), Some(facts)) = (content, facts) else {
-                    return Ok(Relocated::Done(Some(Self::effect(&restored, self.tx.last_change()))));
+                    return Ok(Relocated::Done(Some(Effect::on(&restored, Some(change)))));
                 };
                 let effect = self.write_version(order, restored, facts, content).await?;
                 self.became(effect.version);

@@ -15,7 +15,7 @@ impl Worker<'_, '_> {
             Err(Error::NotFound) if self.terms.settles => return Ok(None),
             found => found?,
         };
-        let gone = |change| Effect { version: None, ..Self::effect(&found, change) };
+        let gone = |change| Effect { version: None, ..Effect::on(&found, change) };
         if found.trashed_at().is_some() {
             return Ok(Some(gone(None)));
         }
@@ -32,8 +32,8 @@ impl Worker<'_, '_> {
                 Verdict::Client => {}
             }
         }
-        trash::put(self.tx, &found).await?;
+        let change = trash::put(self.tx, &found).await?;
         self.desk.replaced(found.node(), None);
-        Ok(Some(gone(self.tx.last_change())))
+        Ok(Some(gone(Some(change))))
     }
 }

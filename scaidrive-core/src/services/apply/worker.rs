@@ -12,7 +12,8 @@ use super::incoming::{IncomingChange, Wanted};
 use crate::model::conflict::{self, Situation, Verdict};
 use crate::model::{
     AuditCategory, AuditEvent, ChangeId, ChangeKind, Conflict, ConflictId, ConflictStatus, ConflictType,
-    Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy, Usage, VersionId,
+    DeviceId, Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy, Usage,
+    VersionId,
 };
 use crate::ports::metadata::ConflictRow;
 use crate::services::access::{Located, Place, Right};
@@ -27,7 +28,7 @@ const COPIES: u32 = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     /// The device that sends them.
-    pub(super) device: String,
+    pub(super) device: DeviceId,
     /// What its user calls it.
     pub(super) device_name: String,
     /// How conflicts are settled.
@@ -39,6 +40,15 @@ pub(super) struct Terms {
     pub(super) settles: bool,
     /// How old touches may be, twice.
     pub(super) grace: Duration,
+}
+
+impl Terms {
+    /// Returns the terms with what the device's user calls it: its id, where it is not registered.
+    pub(super) async fn named(&self, tx: &mut Tx<'_>) -> Result<Self> {
+        let device = tx.rows.device(tx.caller.tenant, &tx.caller.user, &self.device).await?;
+        let device_name = device.map_or_else(|| self.device.to_string(), |device| device.device_name);
+        Ok(Self { device_name, ..self.clone() })
+    }
 }
 
 /// One change to be carried out.
@@ -56,6 +66,14 @@ pub(super) struct Effect {
     pub(super) version: Option<VersionId>,
     pub(super) path: String,
     pub(super) change: Option<ChangeId>,
+}
+
+impl Effect {
+    /// Returns what a change did to an item.
+    pub(super) fn on(found: &Located, change: Option<ChangeId>) -> Self {
+        let version = found.node().file.as_ref().map(|facts| facts.version_id);
+        Self { node: found.node().id, version, path: found.shown_path(), change }
+    }
 }
 
 /// A batch at work.
@@ -160,12 +178,6 @@ impl<'w, 't> Worker<'w, 't> {
             }
         }
         Err(Error::NameConflict { name: name.to_string() })
-    }
-
-    /// Returns what a change did to an item.
-    pub(super) fn effect(found: &Located, change: Option<ChangeId>) -> Effect {
-        let version = found.node().file.as_ref().map(|facts| facts.version_id);
-        Effect { node: found.node().id, version, path: found.shown_path(), change }
     }
 
     /// Notes a conflict with what is on the server, if that is for the caller to know; says what becomes of the change.

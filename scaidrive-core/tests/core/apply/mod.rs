@@ -103,8 +103,8 @@ impl Device<'_> {
         if text.is_empty() {
             return json!({ "chunks": [], "size": 0 });
         }
-        let frame = Ok(Frame { hash, bytes: Some(bytes) });
-        delta::receive(&self.house.drive, &self.caller, stream::iter([frame])).await.unwrap();
+        let frame = stream::iter([Ok(Frame { hash, bytes: Some(bytes) })]);
+        delta::receive(&self.house.drive, &self.caller, frame).await.unwrap();
         let size = text.len();
         json!({ "chunks": [{ "sha256": hash, "size": size }], "size": size, "checksum_sha256": hash })
     }
@@ -125,7 +125,7 @@ impl Device<'_> {
 
     fn batch(&self, strategy: Strategy, changes: &[Value]) -> Batch {
         Batch {
-            device: self.id.clone(),
+            device: self.id.parse().unwrap(),
             share: self.share,
             strategy,
             is_atomic: false,

@@ -110,8 +110,8 @@ impl Model {
                 let is_folder = dice.one_in(4);
                 let Some(path) = self.any(dice, is_folder) else { return self.step(dice, number) };
                 let gone: Vec<String> = self.below(&path).collect();
-                for path in &gone {
-                    self.0.remove(path);
+                for path in gone {
+                    self.0.remove(&path);
                 }
                 let kind = if is_folder { "folder" } else { "file" };
                 (change(kind, "deleted", Some(&path), None), None)
@@ -315,11 +315,11 @@ pub(super) async fn check_feed(house: &House) {
         }
     }
     let path = |start: &str| {
-        let (mut path, mut id) = (String::new(), Some(start.to_owned()));
-        while let Some(at) = id.take() {
-            let (parent, name, _) = items.get(&at)?;
+        let (mut path, mut id) = (String::new(), Some(start));
+        while let Some(at) = id {
+            let (parent, name, _) = items.get(at)?;
             path = format!("/{name}{path}");
-            id.clone_from(parent);
+            id = parent.as_deref();
         }
         Some(path)
     };

@@ -1,9 +1,10 @@
 //! Where things go, and who may put them there: the rights of the single operations.
 
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{ResourceId, Right, Rights, ShareRole, Strategy};
+use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, Strategy};
 use scaidrive_core::services::acl::{self, NewEntry};
 use scaidrive_core::services::apply::Batch;
+use scaidrive_core::services::devices::{self, NewDevice};
 use serde_json::json;
 
 use super::{Device, delete, folder, relocate, tree, with};
@@ -157,6 +158,43 @@ async fn a_move_may_bring_a_new_content_along() {
         let (copy, _) = device.clash(Strategy::KeepBoth, with(late, device.content("late").await)).await;
         assert!(copy.unwrap().path.starts_with("/c (conflict, laptop, "));
         assert!(house.tree().await.contains(&("/c".to_owned(), "new".to_owned())));
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_named_after_the_device_as_its_user_calls_it() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("id-of-a-laptop");
+        let new = NewDevice {
+            device_id: "id-of-a-laptop".parse().unwrap(),
+            device_name: "Ada's \"laptop\"".to_owned(),
+            platform: None,
+            client_version: None,
+        };
+        devices::register(&house.drive, &house.caller, new).await.unwrap();
+        device.plain(device.file("/plan.odt", "one").await).await;
+        let (copy, _) = device.clash(Strategy::KeepBoth, device.file("/plan.odt", "two").await).await;
+        let path = copy.unwrap().path;
+        assert!(path.starts_with("/plan (conflict, Ada's _laptop_, 20"), "{path}");
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_moved_out_of_its_fence_is_told_by_the_row_that_moves_it() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("one");
+        let fenced = device.plain(folder("/fenced")).await;
+        let inner = device.plain(folder("/fenced/inner")).await;
+        deny(&house, fenced.resource_id, Right::Write, true).await;
+        let moved = device.plain(relocate(&inner, "/fenced/inner", "/inner")).await;
+        let mut rows = house.drive.read().await.unwrap();
+        let head = rows.head(house.caller.tenant).await.unwrap();
+        let last = rows.changes(house.caller.tenant, head - 2, 2).await.unwrap();
+        assert_eq!(last[1].metadata["access_changed"], true);
+        assert_eq!((Some(last[0].id), last[0].change_type), (moved.change_id, ChangeKind::Moved));
+        drop(rows);
         house.check().await;
     }
 }
