@@ -51,6 +51,11 @@ struct DimensionLabel {
     dimension: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TypeLabel {
+    r#type: &'static str,
+}
+
 /// Every metric of the server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -63,6 +68,7 @@ pub(crate) struct Metrics {
     rejections: Family<DimensionLabel, Counter>,
     limiter_failures: Counter,
     unsealed: Gauge,
+    conflicts: Family<TypeLabel, Counter>,
 }
 
 fn durations() -> Histogram {
@@ -83,6 +89,7 @@ impl Metrics {
             rejections: Family::default(),
             limiter_failures: Counter::default(),
             unsealed: Gauge::default(),
+            conflicts: Family::default(),
         };
         all.register();
         let Self { registry, requests, durations, uploads, downloads, storage, queues, .. } = &mut all;
@@ -100,7 +107,8 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, rejections, limiter_failures, unsealed, .. } = self;
+        let Self { registry, rejections, limiter_failures, unsealed, conflicts, .. } = self;
+        registry.register("scaidrive_sync_conflicts", "Conflicts that devices met", conflicts.clone());
         registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
         let failures = "Requests let through because the limiter failed";
         registry.register("scaidrive_rate_limiter_failures", failures, limiter_failures.clone());
@@ -111,6 +119,11 @@ impl Metrics {
     /// Counts a request beyond a limit.
     pub(crate) fn limited(&self, dimension: &'static str) {
         self.rejections.get_or_create(&DimensionLabel { dimension }).inc();
+    }
+
+    /// Counts a conflict.
+    pub(crate) fn conflict(&self, kind: &'static str) {
+        self.conflicts.get_or_create(&TypeLabel { r#type: kind }).inc();
     }
 
     /// Counts a failure of the limiter.

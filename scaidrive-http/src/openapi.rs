@@ -68,20 +68,20 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
 
 fn parameter(name: &str, place: &str) -> Value {
     let number = |from: u32, to: u32| json!({ "type": "integer", "minimum": from, "maximum": to });
-    let required =
-        place == "path" || matches!(name, "share_id" | "resource_id" | "resource_type" | "permission");
+    let required = place == "path"
+        || matches!(name, "share_id" | "resolution" | "resource_id" | "resource_type" | "permission");
     let (name, schema) = match name {
         "limit≤1000" => ("limit", number(1, 1000)),
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
-        "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
-            (name, json!({ "type": "boolean" }))
-        }
+        "include_resolved" | "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain"
+        | "recalculate" => (name, json!({ "type": "boolean" })),
         "scope" => (name, json!({ "enum": ["tenant"] })),
         "sort" => (name, json!({ "enum": ["name", "modified_at", "size"] })),
         "resource_type" | "type" => (name, json!({ "enum": ["file", "folder", "share"] })),
         "principal_type" => (name, json!({ "enum": ["user", "group"] })),
+        "resolution" => (name, json!({ "$ref": "#/components/schemas/Resolution" })),
         "permission" => (name, json!({ "$ref": "#/components/schemas/Right" })),
         "status" => (name, json!({ "$ref": "#/components/schemas/UserStatus" })),
         "format" => (name, json!({ "enum": ["zip", "tar"] })),

@@ -143,6 +143,7 @@ macro_rules! route {
     };
 }
 
+mod apply;
 mod quotas;
 mod sharing;
 
@@ -152,6 +153,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         .into_iter()
         .chain([sharing::permission_routes(), sharing::member_routes()])
         .chain([sharing::admin_routes(), sharing::group_routes(), quotas::quota_routes()])
+        .chain([apply::apply_routes()])
         .flatten()
         .collect()
 });
