@@ -10,6 +10,7 @@ use crate::ports::{
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
+use crate::services::tally::Tally;
 
 /// Everything a use-case needs from outside; cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Ports {
     pub gc_grace: Duration,
     /// Chunks read lately.
     pub cache: ChunkCache,
+    /// Chunks that came and were stored already.
+    pub deduplicated: Tally,
 }
 
 impl std::ops::Deref for Drive {

@@ -22,6 +22,8 @@ text_enum! {
         Quota = "quota",
         /// A tenant.
         Tenant = "tenant",
+        /// A device that syncs.
+        Device = "device",
     }
 }
 
@@ -143,6 +145,14 @@ impl FeedRow {
         match self {
             Self::Change(change) => change.position,
             Self::Tombstone(tombstone) => tombstone.position,
+        }
+    }
+
+    /// Returns the share.
+    pub fn share_id(&self) -> ShareId {
+        match self {
+            Self::Change(change) => change.share_id,
+            Self::Tombstone(tombstone) => tombstone.share_id,
         }
     }
 

@@ -5,7 +5,9 @@ use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
 use super::name::is_unsafe_somewhere;
-use super::{ConflictId, FileName, NodeId, NodeKind, ShareId, Timestamp, UserId, VersionId, text_enum};
+use super::{
+    ConflictId, DeviceId, FileName, NodeId, NodeKind, ShareId, Timestamp, UserId, VersionId, text_enum,
+};
 
 text_enum! {
     /// How a conflict is to be settled (sync.md). None of them ever loses bytes.
@@ -59,7 +61,7 @@ pub struct Conflict {
     /// The share.
     pub share_id: ShareId,
     /// The device whose change met it.
-    pub device_id: String,
+    pub device_id: DeviceId,
     /// The change that met it, as the device calls it.
     pub client_change_id: String,
     /// File or folder.

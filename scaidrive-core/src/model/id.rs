@@ -125,6 +125,9 @@ id_type!(
     /// Names a conflict between what a client and somebody else made of one thing.
     ConflictId, "cfl");
 id_type!(
+    /// Names the registration of a device.
+    RegistrationId, "dev");
+id_type!(
     /// Names a job.
     JobId, "job");
 

@@ -6,6 +6,7 @@ mod caller;
 mod change;
 mod chunk;
 pub mod conflict;
+mod device;
 mod error;
 mod id;
 mod member;
@@ -29,14 +30,16 @@ pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
 pub use chunk::{
-    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash,
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
+    RecordedParams, Sha256Hash,
 };
 pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
+pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
     AceId, AuditEventId, ChangeId, ConflictId, ExternalTenantId, FileId, FolderId, GroupId, InvalidId,
-    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId,
-    UploadId, UserId, VersionId,
+    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, RegistrationId, ResourceId, ShareId,
+    TenantId, UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey, is_unsafe_somewhere};
@@ -48,7 +51,7 @@ pub use refusal::Hidden;
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
 pub use tenant_ref::TenantRef;
 pub(crate) use text::text_enum;
-pub use text::{UnknownWord, tidy};
+pub use text::{UnknownWord, check_description, check_settings, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};

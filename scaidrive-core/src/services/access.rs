@@ -72,7 +72,18 @@ impl Standpoint {
         Level { entries: self.counting(entries).map(|entry| entry.ace).collect(), inherits_from_parent }
     }
 
-    fn decide(&self, above: Inherited, level: &Level) -> Rights {
+    /// Returns what the share's root passes on to what it holds.
+    pub(super) const fn below_root(&self) -> Inherited {
+        self.below_root
+    }
+
+    /// Tells whether the caller may read what lies below the root, as far as nothing there says otherwise.
+    pub(super) fn reads_below(&self) -> bool {
+        self.decide(self.below_root, &Level::default()).has(Right::Read)
+    }
+
+    /// Returns the caller's rights on a resource, from what it inherits and its own entries.
+    pub(super) fn decide(&self, above: Inherited, level: &Level) -> Rights {
         acl::decide(self.standing, above, level)
     }
 }
@@ -270,6 +281,11 @@ impl Place {
         folder.map_or(ParentId::Root(self.share.id), ParentId::Folder)
     }
 
+    /// Returns the folder and what lies above it, nearest first; nothing for the root.
+    pub fn chain(&self) -> &[Node] {
+        self.folder.as_ref().map(|folder| folder.chain.as_slice()).unwrap_or_default()
+    }
+
     /// Returns the path of a child of that name.
     pub fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.folder.as_ref().map(Located::path).unwrap_or_default())
@@ -449,7 +465,8 @@ impl Eyes {
     }
 }
 
-async fn entries_by_resource(
+/// Returns the entries on these resources that match the caller: with one query a thousand.
+pub(super) async fn entries_by_resource(
     rows: &mut dyn Reads,
     caller: &Caller,
     ids: &[ResourceId],
@@ -510,7 +527,8 @@ pub async fn any_share(rows: &mut dyn Reads, caller: &Caller, id: ShareId, right
     any_seen_share(rows, caller, id, right).await.map(|(share, _)| share)
 }
 
-async fn any_seen_share(
+/// Returns a share on which the caller has `right`, in the trash or not, and where the caller stands in it.
+pub(super) async fn any_seen_share(
     rows: &mut dyn Reads,
     caller: &Caller,
     id: ShareId,

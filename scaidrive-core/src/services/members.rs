@@ -11,7 +11,7 @@ use super::{shares, tree};
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, ResourceKind, Result,
-    Share, ShareId, ShareRole, Timestamp, Usage, UserId,
+    Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
 };
 use crate::ports::Reads;
 
@@ -397,7 +397,7 @@ impl Mutation for TransferShare {
         check_owner(tx.caller, tx.caller.is(&share.owner))?;
         let new_owner = match &self.new_owner {
             NewOwner::Principal(principal) => principal.clone(),
-            NewOwner::Id(id) => shares::known_owner(tx.rows, tx.caller, id).await?,
+            NewOwner::Id(id) => shares::known_owner(tx.rows, tx.caller, "new_owner_id", id).await?,
         };
         known_principal(tx.rows, tx.caller, &new_owner).await?;
         let (members, _) = tx.rows.members(tenant, self.id, u32::MAX, 0).await?;
@@ -405,6 +405,10 @@ impl Mutation for TransferShare {
             tx.rows.delete_member(tenant, member.id).await?;
         }
         let old_owner = std::mem::replace(&mut share.owner, new_owner);
+        if old_owner != share.owner {
+            // As with every member who goes: nothing that it was allowed here stays behind.
+            tx.rows.delete_allows(tenant, self.id, &old_owner).await?;
+        }
         share.modified_at = tx.now;
         tx.rows.update_share(&share).await?;
         insert_owner(tx, &share).await?;
@@ -441,8 +445,10 @@ impl Mutation for TransferNode {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Located> {
         let found = tree::locked_node(tx, self.id, Right::Read).await?;
         check_owner(tx.caller, found.node().owner == tx.caller.user)?;
-        let unknown = || Error::invalid("new_owner_id", "no such user", self.new_owner.as_str());
-        tx.rows.user(tx.caller.tenant, &self.new_owner).await?.ok_or_else(unknown)?;
+        let user = tx.rows.user(tx.caller.tenant, &self.new_owner).await?;
+        if user.is_none_or(|user| user.status == UserStatus::Deleted) {
+            return Err(Error::invalid("new_owner_id", "no such user", self.new_owner.as_str()));
+        }
         let usage = charged(tx, &found).await?;
         tx.charge(found.share.id, &found.node().owner, usage.negated());
         tx.charge(found.share.id, &self.new_owner, usage);

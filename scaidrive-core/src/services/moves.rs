@@ -7,8 +7,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId,
-    Result, ShareId, Usage, UserId,
+    Caller, ChangeId, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId,
+    ParentId, ResourceId, Result, ShareId, Usage, UserId,
 };
 
 /// Where something goes.
@@ -60,23 +60,33 @@ impl Mutation for Move {
     }
 }
 
-/// Writes a locked node that has another parent or name now, both checked, and tells the world.
-pub(super) async fn put_at(tx: &mut Tx<'_>, found: &Located, place: &Place, mut node: Node) -> Result<()> {
+/// Writes a locked node that has another parent or name now, both checked, and tells the world; returns the row that
+/// says where it is.
+pub(super) async fn put_at(
+    tx: &mut Tx<'_>,
+    found: &Located,
+    place: &Place,
+    mut node: Node,
+) -> Result<ChangeId> {
     node.modified_by = tx.caller.user.clone();
     tx.rows.update_node(&node).await?;
     let path = place.path_of(node.name.as_str());
-    if node.share == found.share.id {
+    let id = if node.share == found.share.id {
         let moved = node.parent != found.node().parent;
         let kind = if moved { ChangeKind::Moved } else { ChangeKind::Renamed };
         let mut change = tree::change(&node, kind, path.clone());
         change.old_path = Some(found.path());
-        tx.change(change);
+        let id = tx.change(change);
+        if moved && inherits_other_entries(tx, found, place).await? {
+            tx.change(tree::access_changed(&node, path.clone()));
+        }
+        id
     } else {
-        cross_shares(tx, found, &node, &path).await?;
-    }
+        cross_shares(tx, found, &node, &path).await?
+    };
     let from = serde_json::json!({ "from": found.path() });
     tx.audit(tree::audit("move", node.id, path).with(from));
-    Ok(())
+    Ok(id)
 }
 
 /// Takes the tree locks of both shares in id order, then reads both ends: two opposite moves would both pass
@@ -98,8 +108,26 @@ async fn lock_both(tx: &mut Tx<'_>, id: NodeId, parent: ParentId) -> Result<(Loc
     }
 }
 
+/// Tells whether what a moved folder holds may be seen by others than before: whether anything that lies above it on one
+/// side alone has entries of its own, or does not inherit.
+async fn inherits_other_entries(tx: &mut Tx<'_>, found: &Located, place: &Place) -> Result<bool> {
+    if found.node().id.as_folder().is_none() || !found.share.has_acl {
+        return Ok(false);
+    }
+    let (before, after) = (found.ancestors(), place.chain());
+    let on_one_side = |side: &[Node], other: &[Node]| {
+        side.iter().filter(|node| other.iter().all(|same| same.id != node.id)).cloned().collect::<Vec<_>>()
+    };
+    let differing = [on_one_side(before, after), on_one_side(after, before)].concat();
+    if differing.iter().any(|node| !node.inherit_acl) {
+        return Ok(true);
+    }
+    let ids: Vec<ResourceId> = differing.iter().map(|node| node.id.into()).collect();
+    tx.rows.have_entries(tx.caller.tenant, &ids).await
+}
+
 /// Rewrites what a move to another share changes below a folder, and tells readers of both shares.
-async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str) -> Result<()> {
+async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str) -> Result<ChangeId> {
     for (owner, usage) in whole_usage(tx, found.node()).await? {
         tx.charge(found.share.id, &owner, usage.negated());
         tx.charge(node.share, &owner, usage);
@@ -110,10 +138,9 @@ async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str)
     if found.share.has_acl {
         tx.rows.mark_acl(node.tenant, node.share).await?;
     }
-    tx.rows.move_acl(node.tenant, node.id, node.share).await?;
+    tx.rows.move_acl(node.tenant, node.id, (found.share.id, node.share), tx.now).await?;
     tx.change(tree::gone(found.share.id, node.id, found.path()));
-    tx.change(tree::change(node, ChangeKind::Created, path));
-    Ok(())
+    Ok(tx.change(tree::appeared(node, path)))
 }
 
 /// Returns what a node and everything below it cost, trash and old versions included, by owner.

@@ -46,7 +46,6 @@ pub struct Tx<'t> {
     /// One time for all that this mutation writes, by the process's clock.
     pub now: Timestamp,
     ids: &'t dyn Ids,
-    device: Option<String>,
     effects: Effects,
 }
 
@@ -57,6 +56,7 @@ struct Effects {
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
     created: Option<String>,
+    wakes_tenant: bool,
 }
 
 impl Tx<'_> {
@@ -70,16 +70,8 @@ impl Tx<'_> {
         self.effects.usage.charge(share, owner, delta);
     }
 
-    /// Says which device all that follows comes from: its rows tell, so that it knows them for its own.
-    pub fn comes_from(&mut self, device: &str) {
-        self.device = Some(device.to_owned());
-    }
-
     /// Tells feed readers; returns the id that the row will have.
-    pub fn change(&mut self, mut change: Change) -> ChangeId {
-        if let Some(device) = &self.device {
-            change.metadata["device_id"] = device.as_str().into();
-        }
+    pub fn change(&mut self, change: Change) -> ChangeId {
         let id = ChangeId::new(self.ids.ulid());
         self.effects.changes.push((id, change));
         id
@@ -98,6 +90,11 @@ impl Tx<'_> {
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
+    }
+
+    /// Makes everybody who waits for something in the tenant look again: for what is no change of a share.
+    pub fn wake(&mut self) {
+        self.effects.wakes_tenant = true;
     }
 
     /// Says what a request that must have one effect has made; the first word counts.
@@ -176,6 +173,7 @@ struct MutationUnit<M: Mutation> {
 struct Done<T> {
     output: T,
     shares: BTreeSet<ShareId>,
+    wakes_tenant: bool,
     position: i64,
     has_jobs: bool,
 }
@@ -210,20 +208,13 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let now = self.clock.now();
         // Read again inside: whoever was suspended, or left a group, since the request came in is that here.
         let caller = identity::refreshed(rows, &self.caller).await?;
-        let mut tx = Tx {
-            rows,
-            caller: &caller,
-            now,
-            ids: self.ids.as_ref(),
-            device: None,
-            effects: Effects::default(),
-        };
+        let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
-        let (shares, has_jobs) =
-            (effects.changes.iter().map(|(_, change)| change.share).collect(), !effects.jobs.is_empty());
+        let shares = effects.changes.iter().map(|(_, change)| change.share).collect();
+        let (has_jobs, wakes_tenant) = (!effects.jobs.is_empty(), effects.wakes_tenant);
         let position = self.settle(rows, effects, now).await?;
-        let done = Done { output, shares, position, has_jobs };
+        let done = Done { output, shares, wakes_tenant, position, has_jobs };
         *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
         Ok(Outcome::Commit)
     }
@@ -268,7 +259,10 @@ impl<M: Mutation> MutationUnit<M> {
         rows.note_once(&self.caller, once, &DoneOnce { digest, resource_id }, once::since(now), now).await
     }
 
-    fn logged(&self, id: ChangeId, change: Change, position: i64, now: Timestamp) -> LoggedChange {
+    fn logged(&self, id: ChangeId, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
+        if let Some(device) = &self.caller.device {
+            change.metadata["device_id"] = device.as_str().into();
+        }
         LoggedChange {
             id,
             position,
@@ -321,10 +315,11 @@ pub(super) fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, no
 
 /// Nudges and wake-ups may get lost: the feed and the job rows are the truth.
 async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
-    for share in &done.shares {
-        let nudge = Nudge { tenant: caller.tenant, share: Some(*share), position: done.position };
+    let whole_tenant = done.wakes_tenant.then_some(None);
+    for share in done.shares.iter().copied().map(Some).chain(whole_tenant) {
+        let nudge = Nudge { tenant: caller.tenant, share, position: done.position };
         if let Err(error) = drive.pubsub.publish(nudge).await {
-            tracing::warn!(%error, share = %share, "a nudge was lost");
+            tracing::warn!(%error, ?share, "a nudge was lost");
         }
     }
     if done.has_jobs

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::mutation::{self, Mutation, Tx};
-use super::tenants::{check_name, of_partner};
+use super::tenants::{check_name, check_partner, of_partner};
 use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::model::{
@@ -52,22 +52,23 @@ pub async fn create_for_partner(
 ) -> Result<Tenant> {
     of_partner(drive, caller, partner, 1, 0).await?;
     let new = CreateTenant { partner: Some(partner), ..CreateTenant::new(drive, new)? };
-    let tenant = transact(drive, new).await?;
-    mutation::run(drive, caller, NoteCreated(tenant.clone())).await?;
-    Ok(tenant)
+    mutation::run(drive, caller, CreateForPartner(new)).await
 }
 
-/// Tells the administrators of who made a tenant that it did.
-struct NoteCreated(Tenant);
+/// Made in the name of a caller, whose own tenant's administrators are told of it.
+struct CreateForPartner(CreateTenant);
 
 #[async_trait]
-impl Mutation for NoteCreated {
-    type Output = ();
+impl Mutation for CreateForPartner {
+    type Output = Tenant;
 
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let event = AuditEvent::new(AuditCategory::Admin, "tenant.create", ResourceKind::Tenant, self.0.id);
-        tx.audit(event.with(json!({ "name": self.0.name, "external_id": self.0.external_id })));
-        Ok(())
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Tenant> {
+        check_partner(tx.caller)?;
+        let (_, tenant) = self.0.run(tx.rows).await?;
+        let event = AuditEvent::new(AuditCategory::Admin, "tenant.create", ResourceKind::Tenant, tenant.id);
+        tx.audit(event.with(json!({ "name": tenant.name, "external_id": tenant.external_id })));
+        tx.created(tenant.id);
+        Ok(tenant)
     }
 }
 
@@ -77,7 +78,7 @@ pub async fn first(drive: &Drive) -> Result<Tenant> {
     transact(drive, CreateTenant { only_if_first: true, ..new }).await
 }
 
-/// A tenant has no caller and no log of its own before it exists, so this is no mutation.
+/// A tenant has no log of its own before it exists, and the first one nobody who makes it, so this is no mutation.
 struct CreateTenant {
     id: TenantId,
     external_id: Option<ExternalTenantId>,
@@ -147,6 +148,8 @@ impl Transaction for CreateTenant {
             rows.insert_partner(id, "Default", self.now).await?;
             id
         };
+        // Its limit is judged with those of all its tenants.
+        rows.lock_partner(partner_id).await?;
         let tenant = Tenant {
             id: self.id,
             external_id: self.external_id.clone(),

@@ -9,7 +9,7 @@ use super::{identity, quotas, shares, users};
 use crate::Drive;
 use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
-    TenantRef, TenantSettings, User, UserId, UserStatus,
+    TenantRef, TenantSettings, User, UserId, UserStatus, check_settings,
 };
 use crate::ports::Reads;
 
@@ -26,8 +26,20 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Returns a tenant of a partner, to administrators of the installation.
+pub async fn one_of_partner(
+    drive: &Drive,
+    caller: &Caller,
+    partner: PartnerId,
+    id: TenantId,
+) -> Result<Tenant> {
+    check_partner(caller)?;
+    let found = drive.read().await?.tenant(id).await?;
+    found.filter(|tenant| tenant.partner_id == partner).ok_or(Error::NotFound)
+}
+
 /// Fails unless the caller administers the installation: every partner's tenants with it.
-fn check_partner(caller: &Caller) -> Result<()> {
+pub(super) fn check_partner(caller: &Caller) -> Result<()> {
     if caller.admin_role == Some(AdminRole::SuperAdmin) {
         return Ok(());
     }
@@ -120,11 +132,13 @@ impl Mutation for PatchTenant {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Tenant> {
         users::check_admin(tx.caller)?;
-        let mut tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+        // One at a time: each lays its change over what the one before has left.
+        let mut tenant = tx.rows.lock_tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
         let patch = self.0.clone();
         tenant.name = patch.name.unwrap_or(tenant.name);
         tenant.display_name = patch.display_name.unwrap_or(tenant.display_name);
         tenant.settings = overlaid(&tenant.settings, &patch.settings)?;
+        check_settings(&tenant.settings.other)?;
         tx.rows.update_tenant(&tenant).await?;
         let event = AuditEvent::new(AuditCategory::Admin, "tenant.update", ResourceKind::Tenant, tenant.id);
         tx.audit(event.with(json!({ "settings": patch.settings })));

@@ -4,6 +4,7 @@
 //! item trashed on its own stays in the trash when a folder above it is purged; its place is gone then.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId,
+    Caller, ChangeId, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId,
     Result, ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
@@ -38,21 +39,21 @@ impl Mutation for Trash {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let found = tree::locked_node(tx, self.id, Right::Delete).await?.live()?;
         access::check_below(tx.rows, tx.caller, &found, Right::Delete).await?;
-        put(tx, &found).await
+        put(tx, &found).await.map(drop)
     }
 }
 
-/// Marks an item that is locked, live, and the caller's to delete with all it holds.
-pub(super) async fn put(tx: &mut Tx<'_>, found: &Located) -> Result<()> {
+/// Marks an item that is locked, live, and the caller's to delete with all it holds; returns the row that tells.
+pub(super) async fn put(tx: &mut Tx<'_>, found: &Located) -> Result<ChangeId> {
     let mut node = found.node().clone();
     for (owner, usage) in live_usage(tx, &node).await? {
         tx.charge(node.share, &owner, usage.trashed());
     }
     node.trashed_at = Some(tx.now);
     tx.rows.update_node(&node).await?;
-    tx.change(tree::gone(node.share, node.id, found.path()));
+    let id = tx.change(tree::gone(node.share, node.id, found.path()));
     tx.audit(tree::audit("trash.put", node.id, found.path()));
-    Ok(())
+    Ok(id)
 }
 
 /// Returns what a node and everything live below it cost, by owner.
@@ -78,11 +79,28 @@ pub enum RestoredItem {
 /// Takes an item out of the trash: back to its place, to the share's root if that is gone, under another name
 /// if its own is taken. An item that is only below a trashed folder comes out alone.
 pub async fn restore(drive: &Drive, caller: &Caller, id: NodeId) -> Result<RestoredItem> {
-    mutation::run(drive, caller, Restore { id }).await
+    restore_as(drive, caller, id, None, Arc::new(|_| Ok(()))).await
+}
+
+/// What a restored item must be for the restore to go ahead: `If-Match`.
+pub type Precondition = Arc<dyn Fn(&RestoredItem) -> Result<()> + Send + Sync>;
+
+/// Takes an item out of the trash under another name, if one is given: a taken one is `NameConflict` then. Where
+/// the item, as it came back, is not what it must be, it stays in the trash.
+pub async fn restore_as(
+    drive: &Drive,
+    caller: &Caller,
+    id: NodeId,
+    name: Option<FileName>,
+    holds: Precondition,
+) -> Result<RestoredItem> {
+    mutation::run(drive, caller, Restore { id, name, holds }).await
 }
 
 struct Restore {
     id: NodeId,
+    name: Option<FileName>,
+    holds: Precondition,
 }
 
 #[async_trait]
@@ -92,19 +110,29 @@ impl Mutation for Restore {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<RestoredItem> {
         let found = tree::locked_node(tx, self.id, Right::Write).await?;
         if found.trashed_at().is_none() {
-            return shown(found);
+            let item = shown(found)?;
+            return (self.holds)(&item).map(|()| item);
         }
         let place = home(tx, found.node()).await?;
-        let name = tree::free_name(tx, place.id(), &found.node().name, "restored").await?;
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => tree::free_name(tx, place.id(), &found.node().name, "restored").await?,
+        };
         place.check_limits(name.as_str())?;
         take_out(tx, found.node(), &place, name).await?;
-        shown(access::unjudged(tx.rows, tx.caller, self.id).await?)
+        let item = shown(access::unjudged(tx.rows, tx.caller, self.id).await?)?;
+        (self.holds)(&item).map(|()| item)
     }
 }
 
 /// Puts a locked item that is in the trash, itself or with a folder above it, at a place and a name that are free
-/// and within the limits.
-pub(super) async fn take_out(tx: &mut Tx<'_>, node: &Node, place: &Place, name: FileName) -> Result<()> {
+/// and within the limits; returns the row that says where it is.
+pub(super) async fn take_out(
+    tx: &mut Tx<'_>,
+    node: &Node,
+    place: &Place,
+    name: FileName,
+) -> Result<ChangeId> {
     // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
     for (owner, usage) in live_usage(tx, node).await? {
         tx.charge(node.share, &owner, usage.trashed().negated());
@@ -112,9 +140,9 @@ pub(super) async fn take_out(tx: &mut Tx<'_>, node: &Node, place: &Place, name: 
     let node = Node { parent: place.id(), name, trashed_at: None, ..node.clone() };
     tx.rows.update_node(&node).await?;
     let path = place.path_of(node.name.as_str());
-    tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
+    let id = tx.change(tree::appeared(&node, path.clone()));
     tx.audit(tree::audit("trash.restore", node.id, path));
-    Ok(())
+    Ok(id)
 }
 
 /// Returns where an item goes when it comes out of the trash: the root stands in for a folder that is gone, never

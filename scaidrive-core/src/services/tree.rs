@@ -152,6 +152,23 @@ pub(super) fn change(node: &Node, kind: ChangeKind, path: impl Into<String>) -> 
     }
 }
 
+/// Returns the change row of a node that others than before may see, with all it holds: readers look into it again.
+pub(super) fn access_changed(node: &Node, path: impl Into<String>) -> Change {
+    let mut change = change(node, ChangeKind::Updated, path);
+    change.metadata["access_changed"] = true.into();
+    change
+}
+
+/// Returns the change row of a node that appears with all it holds, which no row of its own tells of: readers look into
+/// such a folder themselves.
+pub(super) fn appeared(node: &Node, path: impl Into<String>) -> Change {
+    let mut change = change(node, ChangeKind::Created, path);
+    if node.kind() == NodeKind::Folder {
+        change.metadata["covers_subtree"] = true.into();
+    }
+    change
+}
+
 /// Returns a change row for a node that is gone from its place.
 pub(super) fn gone(share: ShareId, id: NodeId, path: impl Into<String>) -> Change {
     Change { old_path: Some(path.into()), ..Change::of_node(share, id, ChangeKind::Deleted) }

@@ -10,7 +10,7 @@ use super::tenants::{self, NewUser};
 use crate::Drive;
 use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, Group, ResourceKind, Result, User, UserId,
-    UserStatus,
+    UserStatus, check_description,
 };
 use crate::ports::metadata::UserSearch;
 
@@ -144,6 +144,7 @@ pub async fn patch(drive: &Drive, caller: &Caller, id: &UserId, patch: UserPatch
     let flat = |text: &Option<Option<String>>| text.clone().flatten();
     let texts = [flat(&patch.email), flat(&patch.name), flat(&patch.display_name)];
     check_texts(["email", "name", "display_name"].into_iter().zip(&texts))?;
+    check_description("avatar_url", patch.avatar_url.as_ref().and_then(Option::as_deref))?;
     check_role(caller, patch.admin_role.flatten())?;
     check_limit(patch.quota_bytes.flatten())?;
     let user =
@@ -187,6 +188,8 @@ impl Mutation for ChangeUser {
             return Err(Error::invalid("id", message, self.id.as_str()));
         }
         tx.rows.update_user(&user).await?;
+        // Who may act no more, or may see less, is not served any longer by what is open.
+        tx.wake();
         let payload = json!({
             "status": [before.status, user.status], "admin_role": [before.admin_role, user.admin_role],
         });

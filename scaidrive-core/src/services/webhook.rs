@@ -182,7 +182,7 @@ fn updated(user: User, event: &WebhookEvent, now: Timestamp) -> User {
 }
 
 async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    let tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+    let tenant = tx.rows.lock_tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
     let (id, told) = (tenant.id.to_string(), event.resource.id.as_str());
     if told != id && tenant.external_id.as_ref().is_none_or(|id| id.as_str() != told) {
         return Err(Error::invalid("resource", "is another tenant", told));

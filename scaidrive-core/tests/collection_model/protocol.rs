@@ -1,6 +1,7 @@
-//! The states and steps: one chunk, one content made of it, its versions; two writers, two collectors.
+//! The states and steps: one chunk, one content made of it, its versions, the note of who sent it; two writers, two
+//! collectors.
 //!
-//! Each step is what one transaction or one request of `services/{ingest,collect,tree}.rs` does. Anybody may stop
+//! Each step is what one transaction or one request of `services/{ingest,collect,tree,delta}` does. Anybody may stop
 //! for any time between steps, or for ever; a request that was sent may still arrive after its sender died.
 
 use stateright::{Model, Property};
@@ -15,14 +16,15 @@ const LAST_TICK: u8 = 7;
 const VERSIONS: u8 = 2;
 
 /// The property that matters.
-pub(crate) const NOTHING_IS_LOST: &str = "what a content refers to is live and in the store";
+pub(crate) const NOTHING_IS_LOST: &str = "what a content or a sender refers to is live and in the store";
 
 /// What must be possible in the model.
-pub(crate) const HAPPENS: [&str; 4] = [
+pub(crate) const HAPPENS: [&str; 5] = [
     "a chunk is collected",
     "a collected chunk is stored again",
     "a put arrives after its sender died",
     "a delete arrives after its sender moved on",
+    "a sent chunk outlives the grace",
 ];
 
 /// An error in the protocol, put in to see it caught.
@@ -50,11 +52,15 @@ pub(crate) enum Mistake {
     NoCutoffAtMark,
     /// A collector removes a content that was just needed.
     NoCutoffAtContent,
+    /// A collector does not ask whether somebody sent the chunk and may still name it.
+    NoLookAtSent,
+    /// A sender's note is made however old the touch is.
+    NoFreshnessAtKeep,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::NoTouchOfFound,
         Self::NoRecheck,
         Self::DeleteBeforeMark,
@@ -66,6 +72,8 @@ impl Mistake {
         Self::TrustDeleting,
         Self::NoCutoffAtMark,
         Self::NoCutoffAtContent,
+        Self::NoLookAtSent,
+        Self::NoFreshnessAtKeep,
     ];
 }
 
@@ -118,6 +126,8 @@ pub(crate) struct State {
     /// When the content's row was last needed, if there is one.
     content: Option<u8>,
     versions: u8,
+    /// Whether somebody sent the chunk who may still name it.
+    sent: bool,
     writers: [Writer; 2],
     collectors: [Collector; 2],
     /// Puts whose senders died.
@@ -137,6 +147,8 @@ pub(crate) enum Step {
     PutArrives(usize),
     MarkLive(usize),
     Commit(usize),
+    Keep(usize),
+    ForgetSent,
     Die(usize),
     OrphanedPutArrives,
     RemoveVersion,
@@ -179,6 +191,7 @@ impl Model for Protocol {
             object: false,
             content: None,
             versions: 0,
+            sent: false,
             writers: [Writer::Idle; 2],
             collectors: [Collector::Idle; 2],
             orphaned_puts: 0,
@@ -196,12 +209,13 @@ impl Model for Protocol {
             Step::RemoveVersion,
             Step::Copy,
             Step::DeleteArrives,
+            Step::ForgetSent,
         ]);
         for who in 0..2 {
             steps.extend([Step::Touch(who), Step::Put(who), Step::PutArrives(who), Step::MarkLive(who)]);
             steps.extend([Step::Commit(who), Step::Die(who), Step::Begin(who), Step::RemoveContent(who)]);
             steps.extend([Step::List(who), Step::Mark(who), Step::SendDelete(who), Step::Forget(who)]);
-            steps.push(Step::Resume(who));
+            steps.extend([Step::Resume(who), Step::Keep(who)]);
         }
     }
 
@@ -214,13 +228,15 @@ impl Model for Protocol {
             Step::PutArrives(who) => next.put_arrives(who),
             Step::MarkLive(who) => next.mark_live(self, who),
             Step::Commit(who) => next.commit(self, who),
+            Step::Keep(who) => next.keep(self, who),
+            Step::ForgetSent => next.forget_sent(),
             Step::Die(who) => next.die(who),
             Step::OrphanedPutArrives => next.orphaned_put_arrives(),
             Step::RemoveVersion => next.remove_version(),
             Step::Copy => next.copy(),
             Step::Begin(who) => next.begin(who),
             Step::RemoveContent(who) => next.remove_content(self, who),
-            Step::List(who) => next.list(who),
+            Step::List(who) => next.list(self, who),
             Step::Mark(who) => next.mark(self, who),
             Step::SendDelete(who) => next.send_delete(self, who),
             Step::Forget(who) => {
@@ -237,13 +253,14 @@ impl Model for Protocol {
         vec![
             Property::always(NOTHING_IS_LOST, |_, state: &State| {
                 let is_live = state.row.is_some_and(|row| row.state == RowState::Live);
-                let is_needed = state.content.is_some() || state.versions > 0;
+                let is_needed = state.content.is_some() || state.versions > 0 || state.sent;
                 (!is_needed || (is_live && state.object)) && (state.versions == 0 || state.content.is_some())
             }),
             Property::sometimes(HAPPENS[0], |_, state: &State| state.was_collected),
             Property::sometimes(HAPPENS[1], |_, state: &State| state.was_collected && state.versions > 0),
             Property::sometimes(HAPPENS[2], |_, state: &State| state.put_came_late),
             Property::sometimes(HAPPENS[3], |_, state: &State| state.delete_came_late),
+            Property::sometimes(HAPPENS[4], |_, state: &State| state.outlives_the_grace()),
         ]
     }
 }
@@ -326,6 +343,30 @@ impl State {
         Some(())
     }
 
+    /// Notes that the chunk was sent, as `delta::send` does: a reference under the same rule as a content's. A content
+    /// made of it later touches it as every writer does.
+    fn keep(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Ready(at) = self.writers[who] else { return None };
+        if is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtKeep) {
+            self.sent = true;
+            self.writers[who] = Writer::Gone;
+        } else {
+            self.writers[who] = Writer::Idle;
+        }
+        Some(())
+    }
+
+    /// The sender's day is over; the chunk is not touched for that.
+    fn forget_sent(&mut self) -> Option<()> {
+        self.sent.then(|| self.sent = false)
+    }
+
+    /// Tells whether only its sender has kept the chunk for so long.
+    fn outlives_the_grace(&self) -> bool {
+        let is_old = |row: Row| row.state == RowState::Live && row.used_at + GRACE < self.now;
+        self.sent && self.content.is_none() && self.row.is_some_and(is_old)
+    }
+
     fn die(&mut self, who: usize) -> Option<()> {
         match self.writers[who] {
             Writer::Gone => return None,
@@ -382,9 +423,10 @@ impl State {
     }
 
     /// The chunk is listed: without references and old enough, as of now.
-    fn list(&mut self, who: usize) -> Option<()> {
+    fn list(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
         let Collector::Running { cutoff, listed: false } = self.collectors[who] else { return None };
-        let row = self.row.filter(|row| row.used_at < cutoff && self.content.is_none())?;
+        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
+        let row = self.row.filter(|row| row.used_at < cutoff && self.content.is_none() && !is_sent)?;
         if matches!(row.state, RowState::Deleting(_)) {
             return None;
         }
@@ -399,7 +441,8 @@ impl State {
         if protocol.makes(Mistake::DeleteBeforeMark) {
             self.deletes.push(now + DELETE_DEADLINE);
         }
-        let is_referred_to = self.content.is_some() && !protocol.makes(Mistake::NoRecheck);
+        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
+        let is_referred_to = (self.content.is_some() || is_sent) && !protocol.makes(Mistake::NoRecheck);
         let takes_young = protocol.makes(Mistake::NoCutoffAtMark) || protocol.makes(Mistake::NoRecheck);
         let marked = match &mut self.row {
             Some(row) if !matches!(row.state, RowState::Deleting(_)) => {

@@ -31,7 +31,7 @@ impl House {
         tenants::caller_for(&self.drive, self.caller.tenant, &id).await.unwrap()
     }
 
-    async fn join(&self, principal: Principal, role: ShareRole) {
+    pub(crate) async fn join(&self, principal: Principal, role: ShareRole) {
         let member = NewMember { principal, role, expires_at: None };
         members::add(&self.drive, &self.caller, self.share.id, member).await.unwrap();
     }
@@ -70,19 +70,19 @@ impl House {
         acl::add(&self.drive, &self.caller, on.into(), new).await.unwrap();
     }
 
-    async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
+    pub(crate) async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
         let id = ResourceId::Node(folder.into());
         acl::set_inheritance(&self.drive, &self.caller, id, false, copy).await.unwrap()
     }
 
-    async fn listed(&self, caller: &Caller, folder: Option<FolderId>) -> Vec<String> {
+    pub(crate) async fn listed(&self, caller: &Caller, folder: Option<FolderId>) -> Vec<String> {
         let listing = Listing { limit: 1000, ..Listing::default() };
         let page = folders::children(&self.drive, caller, self.share.id, folder, &listing).await.unwrap();
         assert_eq!(page.total, Some(page.items.len() as u64));
         page.items.iter().map(|item| item.name.to_string()).collect()
     }
 
-    async fn walked(&self, caller: &Caller) -> Vec<String> {
+    pub(crate) async fn walked(&self, caller: &Caller) -> Vec<String> {
         let all = folders::walk(&self.drive, caller, self.share.id, None).await.unwrap();
         let mut paths: Vec<String> = all.iter().map(|found| found.path.to_string()).collect();
         paths.sort();

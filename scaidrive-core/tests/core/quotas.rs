@@ -215,6 +215,24 @@ async fn a_partner_allocates_no_more_than_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_soft_limit_gives_way_by_is_allocated_too() {
+    for house in House::both(|_| {}).await {
+        let (drive, caller) = (&house.drive, &house.caller);
+        let partner = tenants::get(drive, caller.tenant).await.unwrap().partner_id;
+        let soft = |bytes| Limits { limit_type: LimitType::Soft, ..hard(bytes) };
+        quotas::set(drive, caller, QuotaTarget::Tenant, soft(1000)).await.unwrap();
+        assert!(quotas::set_partner(drive, caller, partner, Some(1099)).await.is_err());
+        quotas::set_partner(drive, caller, partner, Some(1100)).await.unwrap();
+        assert!(quotas::set(drive, caller, QuotaTarget::Tenant, soft(1001)).await.is_err());
+        quotas::set(drive, caller, QuotaTarget::Tenant, hard(1100)).await.unwrap();
+        let removed = quotas::remove(drive, caller, QuotaTarget::Tenant).await;
+        assert!(matches!(removed, Err(Error::Invalid { .. })), "what is allocated stays: {removed:?}");
+        let exempt = quotas::set_exempt(drive, caller, QuotaTarget::Tenant, true, None).await;
+        assert!(matches!(exempt, Err(Error::Invalid { .. })), "{exempt:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recount_finds_the_books_right() {
     for house in House::both(|_| {}).await {
         let file = write(&house, &house.caller, "a", 500).await.unwrap();

@@ -138,6 +138,12 @@ struct NewTenantBody {
     display_name: Option<String>,
 }
 
+/// Answers again for a tenant that was made.
+pub(crate) async fn tenant_of_partner(caller: Caller, request: Request) -> Answer {
+    let (partner, id) = (partner(&request)?, request.id("tenant_id")?);
+    reply::ok(&tenants::one_of_partner(&request.app.drive, &caller, partner, id).await?)
+}
+
 pub(crate) async fn create_tenant(caller: Caller, request: Request) -> Answer {
     let (drive, partner) = (request.app.drive.clone(), partner(&request)?);
     let NewTenantBody { id, name, display_name } = request.json().await?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use scaidrive_core::model::{Caller, ConflictId, ShareId, Strategy};
+use scaidrive_core::model::{Caller, Conflict, ConflictId, DeviceId, ShareId, Strategy};
 use scaidrive_core::ports::metadata::ConflictQuery;
 use scaidrive_core::services::apply::{self, Batch, IncomingChange, MOST_CHANGES, conflicts};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
@@ -20,7 +20,7 @@ const STRATEGIES: &str = "KEEP_BOTH, LAST_WRITER_WINS, CLIENT_WINS, SERVER_WINS"
 
 #[derive(Debug, Deserialize)]
 struct BatchBody {
-    device_id: String,
+    device_id: DeviceId,
     share_id: ShareId,
     conflict_resolution: Option<Strategy>,
     #[serde(default)]
@@ -71,7 +71,7 @@ pub(crate) async fn apply(caller: Caller, request: Request) -> Answer {
     };
     let outcome = apply::apply(&app.drive, &caller, batch).await?;
     for conflict in &outcome.new_conflicts {
-        app.metrics.conflict(conflict.as_str());
+        app.metrics.sync.conflict(body.share_id, *conflict);
     }
     let refused = |refused: apply::Refused| {
         let mut told: Value = Failure::from(refused.error).of_a_part();
@@ -88,9 +88,14 @@ pub(crate) async fn apply(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
     let query = &request.query;
+    let (device, share) = (query.text("device_id").map(str::parse), query.text("share_id").map(str::parse));
+    // Ids are opaque: of one that cannot exist there is as much as of one that does not.
+    let (Ok(device), Ok(share)) = (device.transpose(), share.transpose()) else {
+        return reply::ok(&Vec::<Conflict>::new());
+    };
     let wanted = ConflictQuery {
-        device: query.text("device_id").map(str::to_owned),
-        share: query.word("share_id", "the ids of shares")?,
+        device,
+        share,
         include_resolved: query.flag("include_resolved")?,
         after: query.word("after", "the ids of conflicts")?,
         limit: query.number("limit", 1..=conflicts::PAGE)?.unwrap_or(conflicts::PAGE),

@@ -11,7 +11,7 @@ pub(super) fn apply_routes() -> Vec<Route> {
             .gives(200, "BatchOutcome"),
         route!(READ GET "/api/v1/sync/conflicts" 2 apply::list)
             .does("Returns the caller's conflicts, newest first")
-            .reads(&["device_id", "?share_id", "include_resolved", "limit≤1000", "after"])
+            .reads(&["?device_id", "?share_id", "include_resolved", "limit≤1000", "after"])
             .gives(200, "Conflicts"),
         route!(WRITE POST "/api/v1/sync/conflicts/{id}/resolve" 2 apply::resolve)
             .does("Settles a conflict that waits")

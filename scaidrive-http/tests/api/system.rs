@@ -71,9 +71,16 @@ async fn answers_look_as_the_document_says() {
     let folder = server.folder(&share, None, "F").await;
     let file = server.upload(&share, Some(&folder), "a.txt", "x").await.created().id();
     server.post("/users/me/favorites", &json!({ "resource_id": file })).await.created();
+    let device = json!({ "device_id": "laptop", "device_name": "L" });
+    server.post("/sync/devices", &device).await.created();
     for (template, path) in [
+        ("/sync/changes", "/sync/changes?cursor=0".to_owned()),
+        ("/sync/devices", "/sync/devices".to_owned()),
+        ("/sync/status", format!("/sync/status?share_id={share}&device_id=laptop")),
+        ("/sync/preferences", format!("/sync/preferences?share_id={share}&device_id=laptop")),
         ("/files/{id}", format!("/files/{file}")),
         ("/files/{id}/versions", format!("/files/{file}/versions")),
+        ("/sync/manifest/{file_id}", format!("/sync/manifest/{file}")),
         ("/folders/{id}", format!("/folders/{folder}")),
         ("/folders/{id}/children", format!("/folders/{folder}/children?share_id={share}")),
         ("/shares", "/shares".to_owned()),

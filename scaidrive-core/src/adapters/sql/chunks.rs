@@ -165,10 +165,9 @@ impl ChunkWrites for SqlRows<'_> {
         }
         // The row is ours now: a reference committed before is seen here, a later one finds `deleting`.
         let lock = self.dialect().current_read();
-        for references in ["content_chunks", "sent_chunks"] {
-            let used = format!("SELECT 1 FROM {references} WHERE tenant_id = ? AND hash = ? LIMIT 1");
-            let used = sql(used).push(lock).text(tenant).bind(hash);
-            if self.conn.fetch_one(used).await?.is_some() {
+        for table in ["sent_chunks", "content_chunks"] {
+            let used = sql(format!("SELECT 1 FROM {table} WHERE tenant_id = ? AND hash = ? LIMIT 1"));
+            if self.conn.fetch_one(used.push(lock).text(tenant).bind(hash)).await?.is_some() {
                 return Ok(false);
             }
         }

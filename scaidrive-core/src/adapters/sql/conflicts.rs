@@ -7,7 +7,7 @@ use super::statement::{SqlRow, Statement, sql};
 use super::tenancy::json;
 use super::{ROWS_PER_STATEMENT, SqlRows};
 use crate::model::{
-    Conflict, ConflictId, ConflictStatus, Error, Result, ShareId, TenantId, Timestamp, UserId,
+    Conflict, ConflictId, ConflictStatus, DeviceId, Error, Result, ShareId, TenantId, Timestamp, UserId,
 };
 use crate::ports::metadata::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, ConflictWrites};
 
@@ -19,7 +19,7 @@ fn conflict(row: &SqlRow) -> Result<Conflict> {
     Ok(Conflict {
         id: Some(row.parse(0)?),
         share_id: row.parse(1)?,
-        device_id: row.raw(2)?,
+        device_id: row.parse_raw(2)?,
         client_change_id: row.raw(3)?,
         resource_type: row.parse(4)?,
         resource_id: row.opt_parse(5)?,
@@ -53,8 +53,8 @@ fn opt<T: ToString>(value: Option<&T>) -> Option<String> {
     value.map(ToString::to_string)
 }
 
-fn of_device(query: Statement, tenant: TenantId, user: &UserId, device: &str) -> Statement {
-    query.text(tenant).raw(user.as_str()).raw(device)
+fn of_device(query: Statement, tenant: TenantId, user: &UserId, device: &DeviceId) -> Statement {
+    query.text(tenant).raw(user.as_str()).raw(device.as_str())
 }
 
 #[async_trait]
@@ -96,7 +96,7 @@ impl ConflictReads for SqlRows<'_> {
             select = select.push(" AND share_id = ?").text(share);
         }
         if let Some(device) = &query.device {
-            select = select.push(" AND device_id = ?").raw(device);
+            select = select.push(" AND device_id = ?").raw(device.as_str());
         }
         if let Some(after) = query.after {
             select = select.push(" AND id < ?").text(after);
@@ -110,11 +110,12 @@ impl ConflictReads for SqlRows<'_> {
         tenant: TenantId,
         share: ShareId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
     ) -> Result<bool> {
         let query = sql("SELECT 1 FROM conflicts WHERE tenant_id = ? AND user_id = ? AND status = ? \
              AND share_id = ? AND device_id = ? LIMIT 1");
-        let query = query.text(tenant).raw(user.as_str()).text(ConflictStatus::Open).text(share).raw(device);
+        let query =
+            query.text(tenant).raw(user.as_str()).text(ConflictStatus::Open).text(share).raw(device.as_str());
         Ok(self.conn.fetch_one(query).await?.is_some())
     }
 
@@ -122,7 +123,7 @@ impl ConflictReads for SqlRows<'_> {
         &mut self,
         tenant: TenantId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
         ids: &[String],
         since: Timestamp,
     ) -> Result<Vec<ClientChange>> {
@@ -158,7 +159,7 @@ impl ConflictWrites for SqlRows<'_> {
                     .text(row.id)
                     .raw(row.user.as_str())
                     .text(met.share_id)
-                    .raw(&met.device_id)
+                    .raw(met.device_id.as_str())
                     .raw(&met.client_change_id)
                     .text(met.resource_type)
                     .bind(opt(met.resource_id.as_ref()))
@@ -189,7 +190,7 @@ impl ConflictWrites for SqlRows<'_> {
         &mut self,
         tenant: TenantId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
         changes: &[ClientChange],
         since: Timestamp,
         now: Timestamp,

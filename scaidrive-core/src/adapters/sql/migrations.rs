@@ -51,6 +51,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
     ),
     (
+        9,
+        "sync",
+        include_str!("../../../../migrations/sqlite/0009_sync.sql"),
+        include_str!("../../../../migrations/mysql/0009_sync.sql"),
+    ),
+    (
         10,
         "delta",
         include_str!("../../../../migrations/sqlite/0010_delta.sql"),

@@ -47,6 +47,11 @@ pub(super) fn user_at(row: &SqlRow) -> Result<User> {
 }
 
 impl SqlRows<'_> {
+    async fn tenant_row(&mut self, id: TenantId, lock: &str) -> Result<Option<Tenant>> {
+        let row = self.conn.fetch_one(sql(TENANT).push(" WHERE id = ?").push(lock).text(id)).await?;
+        row.as_ref().map(tenant).transpose()
+    }
+
     async fn user_row(&mut self, tenant: TenantId, id: &UserId, lock: &str) -> Result<Option<User>> {
         let query = sql(format!("SELECT {USER_COLUMNS} FROM users u WHERE u.tenant_id = ? AND u.id = ?"));
         let row = self.conn.fetch_one(query.push(lock).text(tenant).raw(id.as_str())).await?;
@@ -62,8 +67,7 @@ impl TenancyReads for SqlRows<'_> {
     }
 
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>> {
-        let row = self.conn.fetch_one(sql(TENANT).push(" WHERE id = ?").text(id)).await?;
-        row.as_ref().map(tenant).transpose()
+        self.tenant_row(id, "").await
     }
 
     async fn tenant_called(&mut self, external: &ExternalTenantId) -> Result<Option<TenantId>> {
@@ -151,6 +155,11 @@ impl TenancyWrites for SqlRows<'_> {
             .bind(user.scaikey_synced_at.map(Timestamp::as_micros))
             .bind(user.last_login_at.map(Timestamp::as_micros));
         super::errors::unless_duplicate(self.conn.execute(insert).await)
+    }
+
+    async fn lock_tenant(&mut self, id: TenantId) -> Result<Option<Tenant>> {
+        let lock = self.dialect().current_read();
+        self.tenant_row(id, lock).await
     }
 
     async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {

@@ -211,8 +211,15 @@ pub trait AccessWrites: Send {
     async fn delete_allows(&mut self, tenant: TenantId, share: ShareId, principal: &Principal) -> Result<()>;
     /// Says that something below a share's root has entries of its own, or does not inherit.
     async fn mark_acl(&mut self, tenant: TenantId, share: ShareId) -> Result<()>;
-    /// Says that the entries on a node and on everything below it lie in another share now.
-    async fn move_acl(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()>;
+    /// Says that the entries on a node and on everything below it lie in another share now. What a principal was
+    /// allowed whose membership in the old share has run out by `now` ends: nothing holds it back in the new one.
+    async fn move_acl(
+        &mut self,
+        tenant: TenantId,
+        root: NodeId,
+        from_to: (ShareId, ShareId),
+        now: Timestamp,
+    ) -> Result<()>;
     /// Hands a file or folder's charge to another user.
     async fn set_node_owner(&mut self, tenant: TenantId, id: NodeId, owner: &UserId) -> Result<()>;
     /// Inserts a membership; `AlreadyExists` if the principal is a member.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::{
-    Conflict, ConflictId, ContentId, Result, Sha256Hash, ShareId, TenantId, Timestamp, UserId,
+    Conflict, ConflictId, ContentId, DeviceId, Result, Sha256Hash, ShareId, TenantId, Timestamp, UserId,
 };
 
 /// A recorded conflict with what only the server needs of it.
@@ -28,7 +28,7 @@ pub struct ConflictRow {
 #[derive(Clone, Debug, Default)]
 pub struct ConflictQuery {
     /// Only of this device.
-    pub device: Option<String>,
+    pub device: Option<DeviceId>,
     /// Only in this share.
     pub share: Option<ShareId>,
     /// Also those that are settled.
@@ -70,14 +70,14 @@ pub trait ConflictReads: Send {
         tenant: TenantId,
         share: ShareId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
     ) -> Result<bool>;
     /// Returns those of these changes of a user's device that were applied since a time.
     async fn client_changes(
         &mut self,
         tenant: TenantId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
         ids: &[String],
         since: Timestamp,
     ) -> Result<Vec<ClientChange>>;
@@ -95,7 +95,7 @@ pub trait ConflictWrites: Send {
         &mut self,
         tenant: TenantId,
         user: &UserId,
-        device: &str,
+        device: &DeviceId,
         changes: &[ClientChange],
         since: Timestamp,
         now: Timestamp,

@@ -10,6 +10,7 @@ mod delta;
 mod ledger;
 mod once;
 mod quotas;
+mod sync;
 mod tenancy;
 mod tree;
 mod webhooks;
@@ -31,6 +32,7 @@ pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
+pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use webhooks::WebhookWrites;
@@ -51,6 +53,7 @@ pub trait Reads:
     + DeltaReads
     + LedgerReads
     + JobReads
+    + SyncReads
     + Send
 {
 }
@@ -68,6 +71,7 @@ impl<
         + DeltaReads
         + LedgerReads
         + JobReads
+        + SyncReads
         + Send,
 > Reads for T
 {
@@ -88,6 +92,7 @@ pub trait Writes:
     + DeltaWrites
     + LedgerWrites
     + JobWrites
+    + SyncWrites
     + WebhookWrites
 {
 }
@@ -106,6 +111,7 @@ impl<
         + DeltaWrites
         + LedgerWrites
         + JobWrites
+        + SyncWrites
         + WebhookWrites,
 > Writes for T
 {

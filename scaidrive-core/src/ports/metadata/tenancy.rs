@@ -34,6 +34,8 @@ pub trait TenancyWrites: Send {
     async fn insert_partner(&mut self, id: PartnerId, name: &str, now: Timestamp) -> Result<()>;
     /// Inserts a tenant; tells whether its ids were free.
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<bool>;
+    /// Returns a tenant, and keeps others from changing it until this commits.
+    async fn lock_tenant(&mut self, id: TenantId) -> Result<Option<Tenant>>;
     /// Replaces a tenant's names, status and settings.
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
     /// Inserts a user; tells whether there was none (concurrent first requests make one row).

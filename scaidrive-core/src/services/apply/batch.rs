@@ -14,8 +14,8 @@ use super::incoming::{IncomingChange, Wanted};
 use super::worker::{Effect, Order, Terms, Worker, told};
 use super::{Applied, since};
 use crate::model::{
-    ChangeId, Conflict, ConflictId, ConflictStatus, ConflictType, Error, NodeId, ParentId, ResourceId,
-    Result, Right, Sha256Hash, ShareId, VersionId,
+    ChangeId, Conflict, ConflictId, ConflictStatus, ConflictType, DeviceId, Error, NodeId, ParentId,
+    ResourceId, Result, Right, Sha256Hash, ShareId, VersionId,
 };
 use crate::ports::metadata::{ClientChange, ConflictRow};
 use crate::services::ingest::StoredContent;
@@ -100,11 +100,11 @@ impl Mutation for Part {
     type Output = PartDone;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<PartDone> {
-        tx.comes_from(&self.terms.device);
         let items = &self.items[self.range.clone()];
         let desk = Desk::open(tx, self.share, self.landed.clone()).await?;
         let mut notes = Notes::read(tx, &self.terms.device, items).await?;
-        let mut worker = Worker::new(tx, desk, &self.terms);
+        let terms = self.terms.named(tx).await?;
+        let mut worker = Worker::new(tx, desk, &terms);
         let wanted: Vec<&Wanted> =
             items.iter().filter_map(|item| item.ready.as_ref().map(|(wanted, _)| wanted)).collect();
         worker.desk.warm(worker.tx, &wanted).await?;
@@ -213,7 +213,7 @@ struct Notes {
 }
 
 impl Notes {
-    async fn read(tx: &mut Tx<'_>, device: &str, items: &[Item]) -> Result<Self> {
+    async fn read(tx: &mut Tx<'_>, device: &DeviceId, items: &[Item]) -> Result<Self> {
         let (tenant, user) = (tx.caller.tenant, &tx.caller.user);
         let ids: Vec<String> = items.iter().map(|item| item.incoming.client_change_id.clone()).collect();
         let before = tx.rows.client_changes(tenant, user, device, &ids, since(tx.now)).await?;
@@ -234,7 +234,7 @@ impl Notes {
         Ok(())
     }
 
-    async fn write(self, tx: &mut Tx<'_>, device: &str) -> Result<()> {
+    async fn write(self, tx: &mut Tx<'_>, device: &DeviceId) -> Result<()> {
         let (tenant, user, now) = (tx.caller.tenant, &tx.caller.user, tx.now);
         tx.rows.note_client_changes(tenant, user, device, &self.new, since(now), now).await
     }

@@ -103,7 +103,7 @@ impl Mutation for Resolve {
             let what = "a resolution of this conflict".to_owned();
             return if same { Ok(row.conflict) } else { Err(Error::AlreadyExists { what }) };
         }
-        tx.comes_from(&row.conflict.device_id);
+        // Told as nobody's own: the device whose change this was has to learn of it as all others do.
         row.conflict.client_version_id = self.settle(tx, desk, &row).await?;
         row.conflict.status = ConflictStatus::Resolved;
         row.conflict.resolution = Some(self.strategy);
@@ -141,12 +141,13 @@ impl Resolve {
         }
         let terms = Terms {
             device: row.conflict.device_id.clone(),
-            device_name: row.conflict.device_id.clone(),
+            device_name: String::new(),
             strategy: self.strategy,
             create_parents: false,
             settles: true,
             grace: self.grace,
         };
+        let terms = terms.named(tx).await?;
         let wanted = Wanted { brings_content: content.is_some(), ..Wanted::read(&incoming)? };
         let mut worker = Worker::new(tx, desk, &terms);
         let order = Order { incoming: &incoming, wanted: &wanted, content: content.as_ref() };

@@ -3,7 +3,7 @@
 use super::desk::resource;
 use super::worker::{Effect, Order, Worker, is_same};
 use crate::model::conflict::Verdict;
-use crate::model::{ChangeKind, ConflictType, Error, FileFacts, Node, Result, Usage};
+use crate::model::{ChangeId, ChangeKind, ConflictType, Error, FileFacts, Node, Result, Usage};
 use crate::ports::metadata::ContentRow;
 use crate::services::access::{Located, Place, Right};
 use crate::services::ingest::StoredContent;
@@ -115,7 +115,7 @@ impl Worker<'_, '_> {
             Verdict::Client | Verdict::Beside => {
                 self.desk.flush(self.tx).await?;
                 let place = trash::home(self.tx, found.node()).await?;
-                let found = self.take_out(&found, &place, &found.node().name.clone()).await?;
+                let (found, _) = self.take_out(&found, &place, &found.node().name.clone()).await?;
                 let effect = self.write_version(order, found, facts, content).await?;
                 self.became(effect.version);
                 Ok(Some(effect))
@@ -129,15 +129,16 @@ impl Worker<'_, '_> {
         found: &Located,
         place: &Place,
         name: &crate::model::FileName,
-    ) -> Result<Located> {
+    ) -> Result<(Located, ChangeId)> {
         self.desk.flush(self.tx).await?;
         let name = tree::free_name(self.tx, place.id(), name, "restored").await?;
         place.check_limits(name.as_str())?;
         let slot = (place.id(), name.key());
-        trash::take_out(self.tx, found.node(), place, name).await?;
+        let change = trash::take_out(self.tx, found.node(), place, name).await?;
         self.desk.replaced(found.node(), Some(slot));
         let after = self.desk.find(self.tx, found.node().id).await?;
-        after.ok_or_else(|| Error::internal("an item vanished while it was restored"))
+        let after = after.ok_or_else(|| Error::internal("an item vanished while it was restored"))?;
+        Ok((after, change))
     }
 
     /// Keeps a content as a version that was never current: it takes the number of the current one, which moves up and

@@ -57,10 +57,10 @@ impl Worker<'_, '_> {
             }
             self.put_node(&step.item, &step.place, step.name).await?;
         }
-        trash::put(self.tx, from).await?;
+        let change = trash::put(self.tx, from).await?;
         self.desk.replaced(from.node(), None);
         let into = self.desk.find(self.tx, into.node().id).await?.ok_or(Error::NotFound)?;
-        Ok(Some(self.effect(&into, self.tx.last_change())))
+        Ok(Some(self.effect(&into, Some(change))))
     }
 
     async fn plan_merge(&mut self, order: Order<'_>, from: &Located, into: &Located) -> Result<Plan> {

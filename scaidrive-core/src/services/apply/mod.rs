@@ -35,8 +35,8 @@ use super::transaction::{Transaction, transact};
 use super::{journal, mutation};
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeId, Conflict, ConflictType, Error, NodeId, ResourceId, Result, ShareId, Strategy, TenantId,
-    Timestamp, VersionId,
+    Caller, ChangeId, Conflict, ConflictType, DeviceId, Error, NodeId, ResourceId, Result, ShareId, Strategy,
+    TenantId, Timestamp, VersionId,
 };
 use crate::ports::{Outcome as Ending, Writes};
 
@@ -46,7 +46,7 @@ pub const MOST_CHANGES: usize = 1000;
 /// Changes carried out in one transaction, unless they are all or nothing: more would hold everybody else up.
 const PART: usize = 250;
 
-/// The longest id of a change or a device, in characters.
+/// The longest id of a change, in characters.
 const MAX_ID: usize = 128;
 
 /// How long a change is remembered.
@@ -67,7 +67,7 @@ fn since(now: Timestamp) -> Timestamp {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The device.
-    pub device: String,
+    pub device: DeviceId,
     /// The share.
     pub share: ShareId,
     /// How conflicts are settled.
@@ -153,9 +153,6 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
 
 fn check(batch: &Batch) -> Result<()> {
     let fits = |id: &str| (1..=MAX_ID).contains(&id.chars().count()) && !id.chars().any(char::is_control);
-    if !fits(&batch.device) {
-        return Err(Error::invalid("device_id", "has 1 to 128 printable characters", batch.device.as_str()));
-    }
     if !(1..=MOST_CHANGES).contains(&batch.changes.len()) {
         let message = format!("must be 1 to {MOST_CHANGES}");
         return Err(Error::invalid("changes", message, batch.changes.len()));
@@ -173,7 +170,7 @@ fn check(batch: &Batch) -> Result<()> {
 /// A batch on its way.
 struct Run<'r> {
     drive: &'r Drive,
-    caller: &'r Caller,
+    caller: Caller,
     share: ShareId,
     terms: Terms,
     is_atomic: bool,
@@ -186,9 +183,11 @@ struct Run<'r> {
 
 impl<'r> Run<'r> {
     /// Reads all changes and puts together the contents of those that were not applied before.
-    async fn prepare(drive: &'r Drive, caller: &'r Caller, batch: Batch) -> Result<Self> {
+    async fn prepare(drive: &'r Drive, caller: &Caller, batch: Batch) -> Result<Self> {
+        // Feed readers are told by whom: the device knows its own rows for its own.
+        let caller = Caller { device: Some(batch.device.clone()), ..caller.clone() };
         let terms = Terms {
-            device_name: batch.device.clone(),
+            device_name: String::new(),
             device: batch.device,
             strategy: batch.strategy,
             create_parents: batch.creates_parents,
@@ -233,7 +232,7 @@ impl<'r> Run<'r> {
         };
         let wanted: Vec<usize> = range.filter(is_wanted).collect();
         let claims = wanted.iter().map(|at| claim(&items[*at].incoming)).collect();
-        let contents = delta::assemble(self.drive, self.caller, self.share, claims).await?;
+        let contents = delta::assemble(self.drive, &self.caller, self.share, claims).await?;
         for (at, content) in wanted.into_iter().zip(contents) {
             match content {
                 Ok(content) => {
@@ -274,7 +273,7 @@ impl<'r> Run<'r> {
                 landed: self.landed.clone(),
                 undone: undone.clone(),
             };
-            let outcome = mutation::run(self.drive, self.caller, part).await;
+            let outcome = mutation::run(self.drive, &self.caller, part).await;
             let undone =
                 undone.and_then(|undone| undone.lock().unwrap_or_else(PoisonError::into_inner).take());
             match (outcome, undone) {
@@ -302,7 +301,7 @@ impl<'r> Run<'r> {
         if let Some((right, resource)) = hidden {
             self.caller.hidden.note(right, resource);
         }
-        journal::note_refusal(self.drive, self.caller, TRIED, error);
+        journal::note_refusal(self.drive, &self.caller, TRIED, error);
     }
 
     async fn finish(mut self) -> Result<Outcome> {

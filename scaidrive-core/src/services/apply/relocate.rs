@@ -3,7 +3,7 @@
 use super::desk::Way;
 use super::worker::{Effect, Order, Worker, is_same};
 use crate::model::conflict::Verdict;
-use crate::model::{ConflictType, Error, FileName, Node, NodeKind, Result, SharePath};
+use crate::model::{ChangeId, ConflictType, Error, FileName, Node, NodeKind, Result, SharePath};
 use crate::services::access::{self, Located, Place, Right};
 use crate::services::moves;
 
@@ -131,8 +131,8 @@ impl Worker<'_, '_> {
     }
 
     async fn put_at(&mut self, found: &Located, place: &Place, name: FileName) -> Result<Relocated> {
-        let moved = self.put_node(found, place, name).await?;
-        let effect = self.effect(&moved, self.tx.last_change());
+        let (moved, change) = self.put_node(found, place, name).await?;
+        let effect = self.effect(&moved, Some(change));
         Ok(Relocated::Settled(moved, Some(effect)))
     }
 
@@ -142,15 +142,16 @@ impl Worker<'_, '_> {
         found: &Located,
         place: &Place,
         name: FileName,
-    ) -> Result<Located> {
+    ) -> Result<(Located, ChangeId)> {
         // The item may be new, and so may be where it goes.
         self.desk.flush(self.tx).await?;
         let slot = (place.id(), name.key());
         let node = Node { parent: place.id(), name, ..found.node().clone() };
-        moves::put_at(self.tx, found, place, node).await?;
+        let change = moves::put_at(self.tx, found, place, node).await?;
         self.desk.replaced(found.node(), Some(slot));
         let moved = self.desk.find(self.tx, found.node().id).await?;
-        moved.ok_or_else(|| Error::internal("an item vanished while it was moved"))
+        let moved = moved.ok_or_else(|| Error::internal("an item vanished while it was moved"))?;
+        Ok((moved, change))
     }
 
     /// Takes a deleted item out of the trash to where the change wants it, unless the delete stays.
@@ -166,9 +167,9 @@ impl Worker<'_, '_> {
             Verdict::Wait => self.wait(order, Some(way.place.id())).map(Relocated::Done),
             Verdict::Client | Verdict::Beside => {
                 let place = self.make_way(&way)?;
-                let restored = self.take_out(&found, &place, &way.name).await?;
+                let (restored, change) = self.take_out(&found, &place, &way.name).await?;
                 let (Some(content), Some(facts)) = (content, facts) else {
-                    return Ok(Relocated::Done(Some(self.effect(&restored, self.tx.last_change()))));
+                    return Ok(Relocated::Done(Some(self.effect(&restored, Some(change)))));
                 };
                 let effect = self.write_version(order, restored, facts, content).await?;
                 self.became(effect.version);

@@ -32,8 +32,8 @@ impl Worker<'_, '_> {
                 Verdict::Client => {}
             }
         }
-        trash::put(self.tx, &found).await?;
+        let change = trash::put(self.tx, &found).await?;
         self.desk.replaced(found.node(), None);
-        Ok(Some(gone(self, self.tx.last_change())))
+        Ok(Some(gone(self, Some(change))))
     }
 }

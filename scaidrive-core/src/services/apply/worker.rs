@@ -12,7 +12,8 @@ use super::incoming::{IncomingChange, Wanted};
 use crate::model::conflict::{self, Situation, Verdict};
 use crate::model::{
     AuditCategory, AuditEvent, ChangeId, ChangeKind, Conflict, ConflictId, ConflictStatus, ConflictType,
-    Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy, Usage, VersionId,
+    DeviceId, Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy, Usage,
+    VersionId,
 };
 use crate::ports::metadata::ConflictRow;
 use crate::services::access::{Located, Place, Right};
@@ -27,7 +28,7 @@ const COPIES: u32 = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
     /// The device that sends them.
-    pub(super) device: String,
+    pub(super) device: DeviceId,
     /// What its user calls it.
     pub(super) device_name: String,
     /// How conflicts are settled.
@@ -39,6 +40,15 @@ pub(super) struct Terms {
     pub(super) settles: bool,
     /// How old touches may be, twice.
     pub(super) grace: Duration,
+}
+
+impl Terms {
+    /// Returns the terms with what the device's user calls it: its id, where it is not registered.
+    pub(super) async fn named(&self, tx: &mut Tx<'_>) -> Result<Self> {
+        let device = tx.rows.device(tx.caller.tenant, &tx.caller.user, &self.device).await?;
+        let device_name = device.map_or_else(|| self.device.to_string(), |device| device.device_name);
+        Ok(Self { device_name, ..self.clone() })
+    }
 }
 
 /// One change to be carried out.

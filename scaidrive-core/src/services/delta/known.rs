@@ -46,6 +46,18 @@ pub async fn known(
     Ok(found)
 }
 
+/// Returns which of these chunks do not count as present for the caller, each once, in the order asked for.
+pub async fn missing(
+    drive: &Drive,
+    caller: &Caller,
+    share: ShareId,
+    hashes: Vec<ChunkHash>,
+) -> Result<Vec<ChunkHash>> {
+    let known = known(drive, caller, share, &hashes).await?;
+    let mut told = HashSet::new();
+    Ok(hashes.into_iter().filter(|hash| !known.contains_key(hash) && told.insert(*hash)).collect())
+}
+
 /// A chunk that is stored, and files that may show it to the caller, the likeliest first.
 struct Candidate {
     hash: ChunkHash,

@@ -6,12 +6,14 @@
 
 mod assemble;
 mod known;
+mod manifest;
 mod send;
 
 pub use assemble::{Claim, assemble};
-pub use known::known;
+pub use known::{known, missing};
+pub use manifest::{Cut, Manifest, manifest};
 pub(crate) use send::forget;
-pub use send::{check_send, send};
+pub use send::{Frame, Receipt, check_send, receive};
 
 use std::time::Duration;
 

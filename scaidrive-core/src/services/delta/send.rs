@@ -4,16 +4,24 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::{REMEMBERED, since};
 use crate::Drive;
-use crate::model::{Caller, Chunk, ChunkHash, Error, Result, ShareId, TenantId, Timestamp, UserId};
+use crate::model::{
+    Caller, Chunk, ChunkHash, Error, Result, Sha256Hash, ShareId, TenantId, Timestamp, UserId,
+};
 use crate::ports::{Outcome, Reads, Writes};
 use crate::services::transaction::{Transaction, transact};
 use crate::services::{access, ingest, quotas};
 
 /// How long what was sent is kept: longer than it counts, so that nothing is forgotten while it is renewed.
 const KEPT: Duration = REMEMBERED.saturating_add(Duration::from_secs(3600));
+
+/// Chunks stored and noted in one transaction: more would hold everybody else up.
+const SENT_AT_ONCE: usize = 2000;
 
 /// How often chunks whose touches grew too old are stored again.
 const ATTEMPTS: u32 = 3;
@@ -25,12 +33,97 @@ pub async fn check_send(drive: &Drive, caller: &Caller, share: ShareId) -> Resul
     access::may_write_in(&mut *drive.read().await?, caller, share).await
 }
 
-/// Stores chunks whose hashes are verified, and remembers who sent them; returns those that the caller had not sent
-/// in the last 24 h.
+/// A chunk as it arrived: nothing of it is believed yet.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// What its sender says its hash is.
+    pub hash: ChunkHash,
+    /// Its bytes; nothing where they were more than a chunk may have, and were skipped.
+    pub bytes: Option<Bytes>,
+}
+
+/// What became of a frame: whether its sender had not sent it in the last 24 h, or why it was refused.
+pub type Receipt = (ChunkHash, Result<bool>);
+
+/// Verifies and stores what a client sends, in bounded memory, and remembers who sent it; returns what became of each
+/// frame, in order.
 ///
-/// When this returns they are durable, and kept for 24 h whatever happens. So long they are the caller's pending
-/// bytes, but for those that it makes a file of.
-pub async fn send(drive: &Drive, caller: &Caller, chunks: &[Chunk]) -> Result<HashSet<ChunkHash>> {
+/// What is kept is durable when this returns, and stays for 24 h whatever happens. So long it is the caller's pending
+/// bytes, but for what it makes a file of. Where the frames break off, those before are kept and the error is
+/// returned; the same where the caller's quota ends.
+pub async fn receive(
+    drive: &Drive,
+    caller: &Caller,
+    frames: impl Stream<Item = Result<Frame>> + Send + 'static,
+) -> Result<Vec<Receipt>> {
+    let store = |window: Result<Vec<Frame>>| {
+        let (drive, caller) = (drive.clone(), caller.clone());
+        async move {
+            let window = window?;
+            let stored = tokio::spawn(async move { receive_window(&drive, &caller, window).await }).await;
+            stored.map_err(|error| Error::internal(format!("a window broke off: {error}")))?
+        }
+    };
+    let windows = windows(frames.boxed(), ingest::Transfer::begin());
+    windows.map(store).buffered(ingest::WINDOWS).try_concat().await
+}
+
+/// Gathers frames that are stored together. An error comes after the frames before it.
+fn windows(
+    frames: BoxStream<'static, Result<Frame>>,
+    transfer: ingest::Transfer,
+) -> impl Stream<Item = Result<Vec<Frame>>> + Send {
+    stream::unfold(Some((frames, transfer)), |open| async {
+        let (mut frames, transfer) = open?;
+        let (mut window, mut bytes) = (Vec::new(), 0);
+        while bytes < transfer.window_bytes() && window.len() < SENT_AT_ONCE {
+            match frames.next().await {
+                Some(Ok(frame)) => {
+                    bytes += frame.bytes.as_ref().map_or(0, Bytes::len);
+                    window.push(frame);
+                }
+                Some(Err(error)) => {
+                    let last = [Ok(window), Err(error)];
+                    return Some((stream::iter(last).left_stream(), None));
+                }
+                None if window.is_empty() => return None,
+                None => return Some((stream::once(std::future::ready(Ok(window))).right_stream(), None)),
+            }
+        }
+        Some((stream::once(std::future::ready(Ok(window))).right_stream(), Some((frames, transfer))))
+    })
+    .flatten()
+}
+
+async fn receive_window(drive: &Drive, caller: &Caller, window: Vec<Frame>) -> Result<Vec<Receipt>> {
+    let most = drive.chunking.max;
+    let verify = move || window.into_iter().map(|frame| verified(frame, most)).collect::<Vec<_>>();
+    let verified = tokio::task::spawn_blocking(verify).await;
+    let verified = verified.map_err(|error| Error::internal(format!("hashing broke off: {error}")))?;
+    let chunks: Vec<Chunk> = verified.iter().filter_map(|(_, chunk)| chunk.as_ref().ok()).cloned().collect();
+    let mut new = if chunks.is_empty() { HashSet::new() } else { send(drive, caller, &chunks).await? };
+    let receipt = |(hash, chunk): (ChunkHash, Result<Chunk>)| (hash, chunk.map(|_| new.remove(&hash)));
+    Ok(verified.into_iter().map(receipt).collect())
+}
+
+fn verified(frame: Frame, most: u32) -> (ChunkHash, Result<Chunk>) {
+    let hash = frame.hash;
+    let chunk = match frame.bytes {
+        None => Err(Error::TooLarge { limit: most.into() }),
+        Some(bytes) if bytes.is_empty() => {
+            Err(Error::invalid("chunk", format!("a chunk has 1 to {most} bytes"), 0))
+        }
+        Some(bytes) if bytes.len() > most as usize => Err(Error::TooLarge { limit: most.into() }),
+        Some(bytes) if Sha256Hash::of(&bytes) == hash => Ok(Chunk { hash, bytes }),
+        Some(_) => {
+            Err(Error::ChecksumMismatch { what: format!("the bytes of a chunk are not those of {hash}") })
+        }
+    };
+    (hash, chunk)
+}
+
+/// Stores verified chunks; returns those that the caller had not sent in the last 24 h.
+async fn send(drive: &Drive, caller: &Caller, chunks: &[Chunk]) -> Result<HashSet<ChunkHash>> {
     let sizes: BTreeMap<ChunkHash, u32> =
         chunks.iter().map(|chunk| (chunk.hash, chunk.bytes.len() as u32)).collect();
     let sent = Sent {

@@ -10,14 +10,16 @@ mod rivals;
 mod waiting;
 
 use bytes::Bytes;
+use futures_util::stream;
 use scaidrive_core::model::{
-    Caller, Chunk, Conflict, FileId, NodeId, Principal, Result, Sha256Hash, ShareId, ShareRole, Strategy,
-    Timestamp, UserId,
+    Caller, Conflict, FileId, NodeId, Principal, Result, Sha256Hash, ShareId, ShareRole, Strategy, Timestamp,
+    UserId,
 };
 use scaidrive_core::services::apply::{self, Applied, Batch, IncomingChange, Outcome};
+use scaidrive_core::services::delta::{self, Frame};
 use scaidrive_core::services::members::{self, NewMember};
 use scaidrive_core::services::tenants::{self, NewUser};
-use scaidrive_core::services::{content, delta, folders};
+use scaidrive_core::services::{content, folders};
 use serde_json::{Value, json};
 
 use crate::backends::House;
@@ -101,7 +103,8 @@ impl Device<'_> {
         if text.is_empty() {
             return json!({ "chunks": [], "size": 0 });
         }
-        delta::send(&self.house.drive, &self.caller, &[Chunk { hash, bytes }]).await.unwrap();
+        let frame = stream::iter([Ok(Frame { hash, bytes: Some(bytes) })]);
+        delta::receive(&self.house.drive, &self.caller, frame).await.unwrap();
         let size = text.len();
         json!({ "chunks": [{ "sha256": hash, "size": size }], "size": size, "checksum_sha256": hash })
     }
@@ -122,7 +125,7 @@ impl Device<'_> {
 
     fn batch(&self, strategy: Strategy, changes: &[Value]) -> Batch {
         Batch {
-            device: self.id.clone(),
+            device: self.id.parse().unwrap(),
             share: self.share,
             strategy,
             is_atomic: false,

@@ -147,7 +147,10 @@ async fn what_is_a_month_old_is_forgotten() {
         let known = async |since| {
             let mut rows = house.drive.read().await.unwrap();
             let user = &house.caller.user;
-            rows.client_changes(house.caller.tenant, user, "laptop", &id, since).await.unwrap().len()
+            rows.client_changes(house.caller.tenant, user, &"laptop".parse().unwrap(), &id, since)
+                .await
+                .unwrap()
+                .len()
         };
         assert_eq!(known(house.drive.clock.now().minus(Duration::from_secs(60))).await, 1, "not yet");
         assert_eq!(known(house.drive.clock.now().plus(Duration::from_secs(60))).await, 0);

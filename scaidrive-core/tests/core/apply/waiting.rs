@@ -28,7 +28,9 @@ impl Device<'_> {
     async fn has_open(&self) -> bool {
         let mut rows = self.house.drive.read().await.unwrap();
         let caller = &self.caller;
-        rows.has_open_conflicts(caller.tenant, self.share, &caller.user, &self.id).await.unwrap()
+        rows.has_open_conflicts(caller.tenant, self.share, &caller.user, &self.id.parse().unwrap())
+            .await
+            .unwrap()
     }
 }
 
@@ -167,7 +169,7 @@ async fn a_conflict_is_its_users_alone() {
         assert_eq!(ids(ann.conflicts(all.clone()).await), [settled.id, met.id], "newest first");
         assert_eq!(ids(ann.conflicts(ConflictQuery { limit: 1, ..all.clone() }).await), [settled.id]);
         assert_eq!(ids(ann.conflicts(ConflictQuery { after: settled.id, ..all.clone() }).await), [met.id]);
-        let elsewhere = ConflictQuery { device: Some("another".to_owned()), ..all };
+        let elsewhere = ConflictQuery { device: Some("another".parse().unwrap()), ..all };
         assert!(ann.conflicts(elsewhere).await.is_empty());
         house.check().await;
     }

@@ -5,7 +5,7 @@ use scaidrive_core::services::delta::{self, Claim};
 use scaidrive_core::services::{content, files, tenants};
 use serde_json::json;
 
-use super::{assemble, chunk, claim, cost, new_file, noise, put, read, user};
+use super::{assemble, chunk, claim, cost, new_file, noise, put, read, send, user};
 use crate::backends::House;
 
 /// Cuts where no algorithm would.
@@ -28,7 +28,7 @@ async fn a_content_may_be_cut_as_the_client_likes() {
     for house in House::both(|_| {}).await {
         let bytes = noise(3, 5_000_000);
         let chunks = oddly_cut(&bytes);
-        delta::send(&house.drive, &house.caller, &chunks).await.unwrap();
+        send(&house, &house.caller, &chunks).await.unwrap();
         let claim = Claim {
             size: Some(bytes.len() as u64),
             checksum: Some(Sha256Hash::of(&bytes)),
@@ -62,7 +62,7 @@ async fn claims_that_do_not_hold_are_refused_each_for_itself() {
         let settings = TenantSettings { max_file_size_bytes: 1000, ..TenantSettings::default() };
         tenants::set_settings(&house.drive, &house.caller, settings).await.unwrap();
         let (a, b) = (chunk(noise(1, 400)), chunk(noise(2, 300)));
-        delta::send(&house.drive, &house.caller, &[a.clone(), b.clone()]).await.unwrap();
+        send(&house, &house.caller, &[a.clone(), b.clone()]).await.unwrap();
         let never = chunk("never sent");
         let of = |chunks: &[(Sha256Hash, u32)]| Claim { chunks: chunks.to_vec(), ..Claim::default() };
         let good = claim(&[a.clone(), b.clone()]);
@@ -99,7 +99,7 @@ async fn a_hash_that_is_not_the_callers_gives_nothing() {
     for house in House::both(|_| {}).await {
         let ada = user(&house, "ada", Some(ShareRole::Contributor)).await;
         let secret = chunk(noise(4, 1000));
-        delta::send(&house.drive, &house.caller, std::slice::from_ref(&secret)).await.unwrap();
+        send(&house, &house.caller, std::slice::from_ref(&secret)).await.unwrap();
         let never = chunk(noise(5, 1000));
         let told =
             async |chunk: &Chunk| match assemble(&house, &ada, claim(std::slice::from_ref(chunk))).await {
@@ -119,7 +119,7 @@ async fn a_claimed_checksum_poisons_nobody() {
         let (hers, his) = (noise(6, 2_000_000), noise(7, 2_000_000));
         let checksum = Sha256Hash::of(&hers);
         let evil = oddly_cut(&his);
-        delta::send(&house.drive, &mallory, &evil).await.unwrap();
+        send(&house, &mallory, &evil).await.unwrap();
         let lie = Claim { checksum: Some(checksum), size: Some(hers.len() as u64), ..claim(&evil) };
         let refused = assemble(&house, &mallory, lie.clone()).await;
         assert!(matches!(refused, Err(Error::ChecksumMismatch { .. })), "{refused:?}");
@@ -133,7 +133,7 @@ async fn a_claimed_checksum_poisons_nobody() {
         // And of one chunk, whose hash is the checksum: bytes that do not match it are never stored under it.
         let short = chunk("short");
         let lie = Claim { checksum: Some(Sha256Hash::of(b"other")), ..claim(std::slice::from_ref(&short)) };
-        delta::send(&house.drive, &mallory, std::slice::from_ref(&short)).await.unwrap();
+        send(&house, &mallory, std::slice::from_ref(&short)).await.unwrap();
         assert!(matches!(assemble(&house, &mallory, lie).await, Err(Error::ChecksumMismatch { .. })));
         assert_eq!(
             put(&house, &ada, None, "other", b"other").await.checksum_sha256,
@@ -167,7 +167,7 @@ async fn what_is_stored_once_is_one_content_however_it_came() {
 async fn damaged_bytes_make_no_content() {
     let house = House::embedded().await;
     let chunks = oddly_cut(&noise(9, 200_000));
-    delta::send(&house.drive, &house.caller, &chunks).await.unwrap();
+    send(&house, &house.caller, &chunks).await.unwrap();
     let key = scaidrive_core::ports::Key::chunk(house.caller.tenant, chunks[2].hash);
     house.drive.blobs.put_all(vec![(key.clone(), noise(10, chunks[2].bytes.len()).into())]).await.unwrap();
     assert!(matches!(assemble(&house, &house.caller, claim(&chunks)).await, Err(Error::Corrupt { .. })));
@@ -179,7 +179,7 @@ async fn damaged_bytes_make_no_content() {
 async fn a_thousand_small_contents_cost_few_statements() {
     for house in House::both(|_| {}).await {
         let chunks: Vec<Chunk> = (0..1000).map(|number| chunk(format!("small {number}"))).collect();
-        delta::send(&house.drive, &house.caller, &chunks).await.unwrap();
+        send(&house, &house.caller, &chunks).await.unwrap();
         let claims: Vec<Claim> = chunks.iter().map(|chunk| claim(std::slice::from_ref(chunk))).collect();
         let work = delta::assemble(&house.drive, &house.caller, house.share.id, claims);
         let (count, all) = cost(work).await;

@@ -12,7 +12,7 @@ use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{copies, delta, folders, members, trash, versions};
 
-use super::{chunk, collect_all, cost, hours_ago, noise, present, present_in, put, sent_at, user};
+use super::{chunk, collect_all, cost, hours_ago, noise, present, present_in, put, send, sent_at, user};
 use crate::backends::{House, name};
 
 /// A hash that nobody ever stored.
@@ -65,18 +65,14 @@ async fn what_somebody_else_sent_is_missing() {
             user(&house, "bob", Some(ShareRole::Contributor)).await,
         );
         let sent = chunk("of ada");
-        assert!(
-            delta::send(&house.drive, &ada, std::slice::from_ref(&sent)).await.unwrap().contains(&sent.hash)
-        );
+        assert!(send(&house, &ada, std::slice::from_ref(&sent)).await.unwrap().contains(&sent.hash));
         assert_eq!(present(&house, &ada, &[sent.hash, never()]).await, [sent.hash].into());
         for stranger in [&bob, &house.caller] {
             assert_eq!(present(&house, stranger, &[sent.hash, never()]).await, [].into());
         }
         // It is new to whoever sends it, stored or not.
-        assert!(
-            delta::send(&house.drive, &bob, std::slice::from_ref(&sent)).await.unwrap().contains(&sent.hash)
-        );
-        assert!(delta::send(&house.drive, &bob, std::slice::from_ref(&sent)).await.unwrap().is_empty());
+        assert!(send(&house, &bob, std::slice::from_ref(&sent)).await.unwrap().contains(&sent.hash));
+        assert!(send(&house, &bob, std::slice::from_ref(&sent)).await.unwrap().is_empty());
         assert_eq!(present(&house, &bob, &[sent.hash]).await, [sent.hash].into());
         house.check().await;
     }
@@ -86,17 +82,12 @@ async fn what_somebody_else_sent_is_missing() {
 async fn what_was_sent_counts_for_a_day() {
     for house in House::both(|_| {}).await {
         let sent = chunk("soon forgotten");
-        delta::send(&house.drive, &house.caller, std::slice::from_ref(&sent)).await.unwrap();
+        send(&house, &house.caller, std::slice::from_ref(&sent)).await.unwrap();
         sent_at(&house, &house.caller, &[sent.hash], hours_ago(&house, 23).await).await;
         assert_eq!(present(&house, &house.caller, &[sent.hash]).await, [sent.hash].into());
         sent_at(&house, &house.caller, &[sent.hash], hours_ago(&house, 25).await).await;
         assert_eq!(present(&house, &house.caller, &[sent.hash]).await, [].into());
-        assert!(
-            delta::send(&house.drive, &house.caller, std::slice::from_ref(&sent))
-                .await
-                .unwrap()
-                .contains(&sent.hash)
-        );
+        assert!(send(&house, &house.caller, std::slice::from_ref(&sent)).await.unwrap().contains(&sent.hash));
         assert_eq!(present(&house, &house.caller, &[sent.hash]).await, [sent.hash].into());
     }
 }
@@ -128,7 +119,7 @@ async fn another_tenant_has_nothing() {
         let twin = tenants::caller_for(&house.drive, other.id, &house.caller.user).await.unwrap();
         let sent = chunk("sent");
         put(&house, &house.caller, None, "a", b"stored").await;
-        delta::send(&house.drive, &house.caller, std::slice::from_ref(&sent)).await.unwrap();
+        send(&house, &house.caller, std::slice::from_ref(&sent)).await.unwrap();
         let share = other_share(&house, &twin).await;
         let asked = [chunk("stored").hash, sent.hash, never()];
         assert_eq!(present_in(&house, &twin, share.id, &asked).await.unwrap(), [].into());

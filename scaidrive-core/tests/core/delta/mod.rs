@@ -2,20 +2,22 @@
 
 mod assemble;
 mod known;
+mod property;
 mod send;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use scaidrive_core::adapters::sql::statements;
 use scaidrive_core::model::{
     Caller, Chunk, ChunkHash, FileId, FileInfo, FolderId, Principal, Result, Sha256Hash, ShareId, ShareRole,
     Timestamp, UserId,
 };
 use scaidrive_core::ports::{Outcome, WriteUnit, Writes};
-use scaidrive_core::services::delta::{self, Claim};
+use scaidrive_core::services::delta::{self, Claim, Frame};
 use scaidrive_core::services::files::{self, NewFile};
 use scaidrive_core::services::ingest::StoredContent;
 use scaidrive_core::services::members::{self, NewMember};
@@ -70,6 +72,15 @@ async fn put(house: &House, by: &Caller, folder: Option<FolderId>, text: &str, b
 async fn read(house: &House, caller: &Caller, file: FileId) -> Vec<u8> {
     let readable = content::open(&house.drive, caller, file, None).await.unwrap();
     content::read(&house.drive, &readable, None).await.unwrap()
+}
+
+/// Sends chunks that are what they say; returns those that the caller had not sent before.
+async fn send(house: &House, caller: &Caller, chunks: &[Chunk]) -> Result<HashSet<ChunkHash>> {
+    let frame = |chunk: &Chunk| Ok(Frame { hash: chunk.hash, bytes: Some(chunk.bytes.clone()) });
+    let frames: Vec<Result<Frame>> = chunks.iter().map(frame).collect();
+    let receipts = delta::receive(&house.drive, caller, stream::iter(frames)).await?;
+    assert_eq!(receipts.len(), chunks.len());
+    Ok(receipts.into_iter().filter_map(|(hash, new)| new.unwrap().then_some(hash)).collect())
 }
 
 /// Returns which of these hashes are present for a caller in the house's share.
