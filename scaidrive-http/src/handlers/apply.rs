@@ -27,6 +27,8 @@ struct BatchBody {
     atomic: bool,
     #[serde(default)]
     create_parents: bool,
+    /// How far the device has read the feed.
+    cursor: Option<i64>,
     #[serde(deserialize_with = "few")]
     changes: Vec<IncomingChange>,
 }
@@ -67,6 +69,7 @@ pub(crate) async fn apply(caller: Caller, request: Request) -> Answer {
         strategy: body.conflict_resolution.unwrap_or(Strategy::KeepBoth),
         is_atomic: body.atomic,
         creates_parents: body.create_parents,
+        seen: body.cursor,
         changes: body.changes,
     };
     let outcome = apply::apply(&app.drive, &caller, batch).await?;
