@@ -130,6 +130,13 @@ impl Failure {
         Self { header: range.map(|value| (hyper::header::CONTENT_RANGE, value)), ..error }
     }
 
+    /// Returns what is told of a part of a request that was refused, while other parts went through.
+    pub(crate) fn of_a_part(self) -> Value {
+        json!({
+            "status": self.status.as_u16(), "code": self.code, "detail": self.message, "details": self.details,
+        })
+    }
+
     /// Returns what is told to people: a text, or every fault found.
     pub(crate) fn detail(&self) -> Value {
         if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) }

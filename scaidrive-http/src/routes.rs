@@ -151,6 +151,7 @@ macro_rules! route {
     };
 }
 
+mod apply;
 mod delta;
 mod quotas;
 mod sharing;
@@ -167,7 +168,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
             quotas::quota_routes(),
             delta::delta_routes(),
         ])
-        .chain([sync::sync_routes()])
+        .chain([sync::sync_routes(), apply::apply_routes()])
         .flatten()
         .collect()
 });

@@ -1,6 +1,7 @@
 //! The handlers, one file per area: parse, one call of a service, reply.
 
 pub(crate) mod admin;
+pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod delta;

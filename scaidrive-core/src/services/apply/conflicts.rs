@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::desk::{Desk, Landed};
-use super::incoming::{IncomingChange, Wanted};
-use super::worker::{Order, Terms, Worker, told};
+use super::incoming::Wanted;
+use super::worker::{Order, Terms, Waiting, Worker, told};
 use crate::Drive;
 use crate::model::{
     Caller, Conflict, ConflictId, ConflictStatus, Error, NodeId, Result, ShareId, Strategy, Usage,
@@ -134,7 +134,7 @@ impl Resolve {
         row: &ConflictRow,
     ) -> Result<Option<crate::model::VersionId>> {
         let incoming = row.incoming.clone().ok_or_else(|| damaged("an open conflict without its change"))?;
-        let incoming: IncomingChange =
+        let Waiting { change: incoming, seen } =
             serde_json::from_value(incoming).map_err(|error| damaged(&error.to_string()))?;
         let content = waiting(tx, row).await?;
         // What it cost while it waited; where it goes now it costs what it costs there.
@@ -148,6 +148,7 @@ impl Resolve {
             strategy: self.strategy,
             create_parents: false,
             settles: true,
+            seen,
             grace: self.grace,
         };
         let terms = terms.named(tx).await?;

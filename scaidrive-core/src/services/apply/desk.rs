@@ -85,7 +85,12 @@ impl Desk {
                 }
             }
         }
-        let unknown: Vec<NodeId> = ids.into_iter().filter(|id| !self.located.contains_key(id)).collect();
+        self.look_at(tx, &ids.into_iter().collect::<Vec<_>>()).await
+    }
+
+    /// Looks at items in few queries.
+    pub(super) async fn look_at(&mut self, tx: &mut Tx<'_>, ids: &[NodeId]) -> Result<()> {
+        let unknown: Vec<NodeId> = ids.iter().copied().filter(|id| !self.located.contains_key(id)).collect();
         self.located.extend(unknown.iter().map(|id| (*id, None)));
         for found in access::unjudged_all(tx.rows, tx.caller, &unknown).await? {
             self.keep(found);

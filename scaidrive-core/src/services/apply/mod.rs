@@ -13,6 +13,7 @@ mod incoming;
 mod merge;
 mod relocate;
 mod remove;
+mod seen;
 mod worker;
 
 pub use incoming::{ChunkRef, IncomingChange};
@@ -73,6 +74,9 @@ pub struct Batch {
     pub is_atomic: bool,
     /// Whether folders that are missing on a way are made.
     pub creates_parents: bool,
+    /// How far the device has read the feed of the share, if it tells: a folder in which something happened since that
+    /// is not its own is not deleted but meets a conflict.
+    pub seen: Option<i64>,
     /// The changes in order, at most [`MOST_CHANGES`].
     pub changes: Vec<IncomingChange>,
 }
@@ -189,6 +193,7 @@ impl<'r> Run<'r> {
             strategy: batch.strategy,
             create_parents: batch.creates_parents,
             settles: false,
+            seen: batch.seen,
             grace: drive.gc_grace,
         };
         let count = batch.changes.len();

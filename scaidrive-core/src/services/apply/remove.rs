@@ -1,4 +1,4 @@
-//! Deletes: into the trash, never further.
+//! Deletes: into the trash, never further; of a folder only with what the device knows of, if it tells what it does.
 
 use super::worker::{Effect, Order, Worker};
 use crate::model::ConflictType;
@@ -23,10 +23,13 @@ impl Worker<'_, '_> {
         self.desk.flush(self.tx).await?;
         access::check_below(self.tx.rows, self.tx.caller, &found, Right::Delete).await?;
         let current = found.node().file.as_ref().map(|facts| facts.version_id);
-        if let (Some(base), Some(current)) = (order.wanted.base, current)
-            && base != current
-        {
-            match self.meet(order, ConflictType::DeleteEdit, Some(&found)) {
+        let edited_at = match (order.wanted.base, current) {
+            (Some(base), Some(current)) => (base != current).then_some(found.node().modified_at),
+            (_, None) => self.unseen_below(&found).await?,
+            (None, Some(_)) => None,
+        };
+        if edited_at.is_some() {
+            match self.meet_at(order, ConflictType::DeleteEdit, Some(&found), edited_at) {
                 Verdict::Wait => return self.wait(order, None),
                 Verdict::Server | Verdict::Beside => return Ok(None),
                 Verdict::Client => {}

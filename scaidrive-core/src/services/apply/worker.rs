@@ -5,15 +5,17 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::desk::{Desk, Way};
 use super::incoming::{IncomingChange, Wanted};
+use super::seen::Unseen;
 use crate::model::conflict::{self, Situation, Verdict};
 use crate::model::{
     AuditCategory, AuditEvent, ChangeId, ChangeKind, Conflict, ConflictId, ConflictStatus, ConflictType,
-    DeviceId, Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy, Usage,
-    VersionId,
+    DeviceId, Error, FileFacts, FileName, NodeId, NodeKind, ParentId, ResourceKind, Result, Strategy,
+    Timestamp, Usage, VersionId,
 };
 use crate::ports::metadata::ConflictRow;
 use crate::services::access::{Located, Place, Right};
@@ -38,6 +40,8 @@ pub(super) struct Terms {
     /// Whether this settles a conflict that waited: then nothing new is recorded, and what lost its place goes to the
     /// share's root.
     pub(super) settles: bool,
+    /// How far the device has read the feed, if it tells that.
+    pub(super) seen: Option<i64>,
     /// How old touches may be, twice.
     pub(super) grace: Duration,
 }
@@ -57,6 +61,13 @@ pub(super) struct Order<'o> {
     pub(super) incoming: &'o IncomingChange,
     pub(super) wanted: &'o Wanted,
     pub(super) content: Option<&'o StoredContent>,
+}
+
+/// A change that waits, and what was known of its device then.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub(super) change: IncomingChange,
+    pub(super) seen: Option<i64>,
 }
 
 /// What a change did to the tree.
@@ -83,11 +94,12 @@ pub(super) struct Worker<'w, 't> {
     pub(super) terms: &'w Terms,
     /// Conflicts that the change at hand has met.
     pub(super) met: Vec<ConflictRow>,
+    pub(super) unseen: Option<Unseen>,
 }
 
 impl<'w, 't> Worker<'w, 't> {
     pub(super) const fn new(tx: &'w mut Tx<'t>, desk: Desk, terms: &'w Terms) -> Self {
-        Self { tx, desk, terms, met: Vec::new() }
+        Self { tx, desk, terms, met: Vec::new(), unseen: None }
     }
 
     /// Carries out one change; nothing where the server's tree stays as it is.
@@ -187,8 +199,19 @@ impl<'w, 't> Worker<'w, 't> {
         conflict_type: ConflictType,
         server: Option<&Located>,
     ) -> Verdict {
-        let wanted = order.wanted;
         let theirs = server.map(|found| found.trashed_at().unwrap_or(found.node().modified_at));
+        self.meet_at(order, conflict_type, server, theirs)
+    }
+
+    /// Does what [`meet`](Self::meet) does where the server's change was made at another time than the item tells.
+    pub(super) fn meet_at(
+        &mut self,
+        order: Order<'_>,
+        conflict_type: ConflictType,
+        server: Option<&Located>,
+        theirs: Option<Timestamp>,
+    ) -> Verdict {
+        let wanted = order.wanted;
         let ours = wanted.modified_at.unwrap_or(self.tx.now);
         let situation = Situation {
             conflict: conflict_type,
@@ -241,7 +264,7 @@ impl<'w, 't> Worker<'w, 't> {
         // The content is known by its id from now on.
         let mut incoming = IncomingChange { chunks: None, size: None, ..order.incoming.clone() };
         incoming.parent_id = place.map(|place| place.to_string()).or(incoming.parent_id);
-        row.incoming = Some(json!(incoming));
+        row.incoming = Some(json!(Waiting { change: incoming, seen: self.terms.seen }));
         if let Some(content) = order.content {
             row.waiting = Some((content.row.id, content.row.size));
             self.desk.inserts.refer_to(content);

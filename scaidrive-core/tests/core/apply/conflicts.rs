@@ -1,6 +1,7 @@
 //! Every conflict under every strategy, on real trees: what is where afterwards, and that every byte is somewhere.
 
 use scaidrive_core::model::{ConflictStatus, ConflictType, Strategy};
+use scaidrive_core::services::apply::{Batch, conflicts};
 use serde_json::json;
 
 use super::{at, delete, relocate, tree, with};
@@ -274,6 +275,52 @@ async fn a_folder_that_meets_a_folder_of_its_name_goes_into_it() {
         let mut now = tree(&now);
         now.sort();
         assert_eq!(house.tree().await, now);
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_not_deleted_with_what_its_deleter_has_not_seen() {
+    for house in House::both(|_| {}).await {
+        let (one, other) = (house.device("one"), house.device("other"));
+        let head = async || house.drive.read().await.unwrap().head(house.caller.tenant).await.unwrap();
+        for (strategy, is_later) in [
+            (Strategy::KeepBoth, true),
+            (Strategy::ServerWins, true),
+            (Strategy::LastWriterWins, false),
+            (Strategy::LastWriterWins, true),
+            (Strategy::ClientWins, false),
+        ] {
+            let path = format!("/{strategy}{is_later}");
+            let dir = one.plain(super::folder(&path)).await;
+            let file = one.plain(one.file(&format!("{path}/old"), "old").await).await;
+            let seen = head().await;
+            let remove = at(delete(&dir), if is_later { 60 } else { -60 });
+            let batch = |change| Batch { seen: Some(seen), ..other.batch(strategy, &[change]) };
+            // What happened elsewhere, and what the device did itself, is nothing to it.
+            one.plain(one.file(&format!("{path} elsewhere"), "x").await).await;
+            other.plain(other.file(&format!("{path}/own"), "own").await).await;
+            one.plain(one.edit(&file, "edited").await).await;
+            let outcome = other.run(batch(remove)).await.unwrap();
+            assert_eq!(outcome.conflicts[0].conflict_type, ConflictType::DeleteEdit, "{outcome:?}");
+            let is_gone =
+                strategy == Strategy::ClientWins || (strategy == Strategy::LastWriterWins && is_later);
+            assert_eq!(outcome.applied.len(), usize::from(is_gone), "{outcome:?}");
+            let inside = (format!("{path}/old"), "edited".to_owned());
+            assert_eq!(house.tree().await.contains(&inside), !is_gone, "{strategy}");
+        }
+        let dir = one.plain(super::folder("/read")).await;
+        one.plain(one.file("/read/x", "x").await).await;
+        let read = Batch { seen: Some(head().await), ..other.batch(Strategy::KeepBoth, &[delete(&dir)]) };
+        assert!(other.run(read).await.unwrap().conflicts.is_empty(), "it has seen all of it");
+        let dir = one.plain(super::folder("/wait")).await;
+        let seen = Some(head().await);
+        one.plain(one.file("/wait/x", "x").await).await;
+        let wait = Batch { seen, ..other.batch(Strategy::Manual, &[delete(&dir)]) };
+        let met = other.run(wait).await.unwrap().conflicts.pop().unwrap();
+        let id = met.id.unwrap();
+        conflicts::resolve(&house.drive, &house.caller, id, Strategy::KeepBoth).await.unwrap();
+        assert!(house.tree().await.contains(&("/wait/x".to_owned(), "x".to_owned())));
         house.check().await;
     }
 }

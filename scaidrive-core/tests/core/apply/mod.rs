@@ -130,6 +130,7 @@ impl Device<'_> {
             strategy,
             is_atomic: false,
             creates_parents: false,
+            seen: None,
             changes: changes.iter().map(incoming).collect(),
         }
     }

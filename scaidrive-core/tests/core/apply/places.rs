@@ -1,10 +1,13 @@
 //! Where things go, and who may put them there: the rights of the single operations.
 
+use scaidrive_core::adapters::sql::statements;
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, Strategy};
+use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, ShareType, Strategy};
 use scaidrive_core::services::acl::{self, NewEntry};
-use scaidrive_core::services::apply::Batch;
+use scaidrive_core::services::apply::{Applied, Batch};
 use scaidrive_core::services::devices::{self, NewDevice};
+use scaidrive_core::services::journal;
+use scaidrive_core::services::shares::{self, NewShare};
 use serde_json::json;
 
 use super::{Device, delete, folder, relocate, tree, with};
@@ -114,6 +117,62 @@ async fn what_is_hidden_stays_hidden_and_keeps_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_foreign_or_absent_costs_the_same_and_only_the_audit_tells_them_apart() {
+    for house in House::both(|_| {}).await {
+        let owner = house.device("owner");
+        let hidden = owner.plain(owner.file("/hidden", "secret").await).await;
+        deny(&house, hidden.resource_id, Right::Read, true).await;
+        let new = NewShare {
+            name: "Other".to_owned(),
+            share_type: ShareType::Project,
+            owner: None,
+            description: None,
+            quota_bytes: None,
+        };
+        let share = shares::create(&house.drive, &house.caller, new).await.unwrap().id;
+        let elsewhere = Device { share, ..house.device("owner") };
+        let foreign = elsewhere.plain(elsewhere.file("/foreign", "x").await).await;
+        let device = house.device_of("usr_ann", Some(ShareRole::Contributor)).await;
+        let never = json!("fil_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        for what in [delete, |item: &Applied| relocate(item, "/a", "/b")] {
+            let mut costs = Vec::new();
+            for id in [json!(hidden.resource_id), json!(foreign.resource_id), never.clone()] {
+                let change = with(what(&hidden), json!({ "resource_id": id }));
+                let before = statements();
+                assert_eq!(device.refusal(change).await, "NOT_FOUND");
+                costs.push(statements() - before);
+            }
+            assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+        }
+        journal::flush(&house.drive).await.unwrap();
+        let events = house.drive.read().await.unwrap().audit_events(house.caller.tenant, 100).await.unwrap();
+        let refused: Vec<_> = events.iter().filter(|event| event.action == "refused").collect();
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused.iter().all(|event| event.resource_id == hidden.resource_id.to_string()));
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_named_after_the_device_as_its_user_calls_it() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("id-of-a-laptop");
+        let new = NewDevice {
+            device_id: "id-of-a-laptop".parse().unwrap(),
+            device_name: "Ada's \"laptop\"".to_owned(),
+            platform: None,
+            client_version: None,
+        };
+        devices::register(&house.drive, &house.caller, new).await.unwrap();
+        device.plain(device.file("/plan.odt", "one").await).await;
+        let (copy, _) = device.clash(Strategy::KeepBoth, device.file("/plan.odt", "two").await).await;
+        let path = copy.unwrap().path;
+        assert!(path.starts_with("/plan (conflict, Ada's _laptop_, 20"), "{path}");
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_needs_several_rights_is_made_with_all_of_them_or_not_at_all() {
     for house in House::both(|_| {}).await {
         let owner = house.device("owner");
@@ -158,25 +217,6 @@ async fn a_move_may_bring_a_new_content_along() {
         let (copy, _) = device.clash(Strategy::KeepBoth, with(late, device.content("late").await)).await;
         assert!(copy.unwrap().path.starts_with("/c (conflict, laptop, "));
         assert!(house.tree().await.contains(&("/c".to_owned(), "new".to_owned())));
-        house.check().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_named_after_the_device_as_its_user_calls_it() {
-    for house in House::both(|_| {}).await {
-        let device = house.device("id-of-a-laptop");
-        let new = NewDevice {
-            device_id: "id-of-a-laptop".parse().unwrap(),
-            device_name: "Ada's \"laptop\"".to_owned(),
-            platform: None,
-            client_version: None,
-        };
-        devices::register(&house.drive, &house.caller, new).await.unwrap();
-        device.plain(device.file("/plan.odt", "one").await).await;
-        let (copy, _) = device.clash(Strategy::KeepBoth, device.file("/plan.odt", "two").await).await;
-        let path = copy.unwrap().path;
-        assert!(path.starts_with("/plan (conflict, Ada's _laptop_, 20"), "{path}");
         house.check().await;
     }
 }
