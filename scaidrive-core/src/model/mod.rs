@@ -17,6 +17,7 @@ mod share;
 mod text;
 mod time;
 mod token;
+mod upload;
 mod usage;
 mod webhook;
 
@@ -43,5 +44,6 @@ pub(crate) use text::text_enum;
 pub use text::{UnknownWord, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
+pub use upload::{Layout, MAX_PARTS, PART_SIZES, UploadStatus};
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
 pub use webhook::{EventKind, EventResource, WebhookEvent, WebhookHead, WebhookOutcome};

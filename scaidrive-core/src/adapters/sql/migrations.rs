@@ -44,6 +44,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0006_webhooks.sql"),
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
+    (
+        8,
+        "uploads",
+        include_str!("../../../../migrations/sqlite/0008_uploads.sql"),
+        include_str!("../../../../migrations/mysql/0008_uploads.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

@@ -23,6 +23,7 @@ mod statement;
 mod store;
 mod tenancy;
 mod tree;
+mod uploads;
 mod versions;
 mod webhooks;
 

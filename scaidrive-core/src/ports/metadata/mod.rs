@@ -10,6 +10,7 @@ mod once;
 mod quotas;
 mod tenancy;
 mod tree;
+mod uploads;
 mod webhooks;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+pub use uploads::{MadeFile, PartRow, UploadChunk, UploadReads, UploadRow, UploadWrites};
 pub use webhooks::WebhookWrites;
 
 use crate::model::{Result, Timestamp};
@@ -43,6 +45,7 @@ pub trait Reads:
     + TreeReads
     + ContentReads
     + ChunkReads
+    + UploadReads
     + LedgerReads
     + JobReads
     + Send
@@ -58,6 +61,7 @@ impl<
         + TreeReads
         + ContentReads
         + ChunkReads
+        + UploadReads
         + LedgerReads
         + JobReads
         + Send,
@@ -76,6 +80,7 @@ pub trait Writes:
     + TreeWrites
     + ContentWrites
     + ChunkWrites
+    + UploadWrites
     + LedgerWrites
     + JobWrites
     + WebhookWrites
@@ -92,6 +97,7 @@ impl<
         + TreeWrites
         + ContentWrites
         + ChunkWrites
+        + UploadWrites
         + LedgerWrites
         + JobWrites
         + WebhookWrites,
