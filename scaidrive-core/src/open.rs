@@ -15,6 +15,7 @@ use crate::ports::{BlobStore, Clock};
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
+use crate::services::uploads::Uploads;
 use crate::{Drive, Ports};
 
 /// Chunks kept in memory for readers, in bytes.
@@ -51,6 +52,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         journal: Journal::default(),
         chunking: ChunkingParams::default(),
         gc_grace: config.gc_grace,
+        uploads: Uploads::default(),
         cache: ChunkCache::new(CACHE_BYTES),
     })
 }

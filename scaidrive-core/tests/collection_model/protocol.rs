@@ -1,4 +1,5 @@
-//! The states and steps: one chunk, one content made of it, its versions; two writers, two collectors.
+//! The states and steps: one chunk, one content made of it, its versions, an upload session that holds it; two writers,
+//! two collectors.
 //!
 //! Each step is what one transaction or one request of `services/{ingest,collect,tree}.rs` does. Anybody may stop
 //! for any time between steps, or for ever; a request that was sent may still arrive after its sender died.
@@ -15,7 +16,7 @@ const LAST_TICK: u8 = 7;
 const VERSIONS: u8 = 2;
 
 /// The property that matters.
-pub(crate) const NOTHING_IS_LOST: &str = "what a content refers to is live and in the store";
+pub(crate) const NOTHING_IS_LOST: &str = "what a content or a session refers to is live and in the store";
 
 /// What must be possible in the model.
 pub(crate) const HAPPENS: [&str; 4] = [
@@ -23,6 +24,12 @@ pub(crate) const HAPPENS: [&str; 4] = [
     "a collected chunk is stored again",
     "a put arrives after its sender died",
     "a delete arrives after its sender moved on",
+];
+
+/// What must be possible with sessions, besides.
+pub(crate) const HAPPENS_TO_SESSIONS: [&str; 2] = [
+    "a session holds a chunk for longer than its touch counts and becomes a file",
+    "a chunk that an aborted session held is collected",
 ];
 
 /// An error in the protocol, put in to see it caught.
@@ -50,22 +57,31 @@ pub(crate) enum Mistake {
     NoCutoffAtMark,
     /// A collector removes a content that was just needed.
     NoCutoffAtContent,
+    /// A session refers to a chunk however old the touch is.
+    NoFreshnessAtPromotion,
+    /// A collector looks for references of contents only.
+    NoLookAtSessions,
+    /// A file is made of a session without looking whether it still holds its chunks.
+    NoLookAtFinish,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
-        Self::NoTouchOfFound,
-        Self::NoRecheck,
-        Self::DeleteBeforeMark,
-        Self::NoQuarantine,
-        Self::StalledDelete,
-        Self::NoFreshnessAtCommit,
-        Self::NoFreshnessAtMark,
-        Self::TrustOthersPut,
-        Self::TrustDeleting,
-        Self::NoCutoffAtMark,
-        Self::NoCutoffAtContent,
+    pub(crate) const ALL: [(World, Self); 14] = [
+        (World::Contents, Self::NoTouchOfFound),
+        (World::Contents, Self::NoRecheck),
+        (World::Contents, Self::DeleteBeforeMark),
+        (World::Contents, Self::NoQuarantine),
+        (World::Contents, Self::StalledDelete),
+        (World::Contents, Self::NoFreshnessAtCommit),
+        (World::Contents, Self::NoFreshnessAtMark),
+        (World::Contents, Self::TrustOthersPut),
+        (World::Contents, Self::TrustDeleting),
+        (World::Contents, Self::NoCutoffAtMark),
+        (World::Contents, Self::NoCutoffAtContent),
+        (World::Sessions, Self::NoFreshnessAtPromotion),
+        (World::Sessions, Self::NoLookAtSessions),
+        (World::Sessions, Self::NoLookAtFinish),
     ];
 }
 
@@ -97,6 +113,25 @@ enum Writer {
     Gone,
 }
 
+/// An upload session. Whether it refers to the chunk is not the same as whether it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Session {
+    /// It does not hold the chunk yet.
+    Empty,
+    /// It holds the chunk, since when.
+    Live(u8),
+    /// It became a file, or was aborted; its references are still there.
+    Ended,
+    /// They are not.
+    Cleared,
+}
+
+impl Session {
+    fn refers(self) -> bool {
+        matches!(self, Self::Live(_) | Self::Ended)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Collector {
     Idle,
@@ -118,6 +153,7 @@ pub(crate) struct State {
     /// When the content's row was last needed, if there is one.
     content: Option<u8>,
     versions: u8,
+    session: Session,
     writers: [Writer; 2],
     collectors: [Collector; 2],
     /// Puts whose senders died.
@@ -127,6 +163,8 @@ pub(crate) struct State {
     was_collected: bool,
     put_came_late: bool,
     delete_came_late: bool,
+    session_outlived_its_touch: bool,
+    session_was_aborted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,11 +187,25 @@ pub(crate) enum Step {
     Forget(usize),
     DeleteArrives,
     Resume(usize),
+    Promote(usize),
+    FinishSession,
+    AbortSession,
+    ClearSession,
+}
+
+/// Who refers to the chunk: both at once would be too many states, and each is held to the same collectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// Writers commit contents; versions are copied and removed.
+    Contents,
+    /// Writers move the frontier of an upload session, which becomes a content or is aborted.
+    Sessions,
 }
 
 /// The protocol, with or without a mistake.
 #[derive(Clone)]
 pub(crate) struct Protocol {
+    pub(crate) world: World,
     pub(crate) mistake: Option<Mistake>,
 }
 
@@ -179,6 +231,7 @@ impl Model for Protocol {
             object: false,
             content: None,
             versions: 0,
+            session: Session::Empty,
             writers: [Writer::Idle; 2],
             collectors: [Collector::Idle; 2],
             orphaned_puts: 0,
@@ -186,22 +239,24 @@ impl Model for Protocol {
             was_collected: false,
             put_came_late: false,
             delete_came_late: false,
+            session_outlived_its_touch: false,
+            session_was_aborted: false,
         }]
     }
 
     fn actions(&self, _state: &State, steps: &mut Vec<Step>) {
-        steps.extend([
-            Step::Tick,
-            Step::OrphanedPutArrives,
-            Step::RemoveVersion,
-            Step::Copy,
-            Step::DeleteArrives,
-        ]);
+        steps.extend([Step::Tick, Step::OrphanedPutArrives, Step::RemoveVersion, Step::DeleteArrives]);
+        match self.world {
+            World::Contents => steps.extend([Step::Copy, Step::Commit(0), Step::Commit(1)]),
+            World::Sessions => {
+                steps.extend([Step::FinishSession, Step::AbortSession, Step::ClearSession]);
+                steps.extend([Step::Promote(0), Step::Promote(1)]);
+            }
+        }
         for who in 0..2 {
             steps.extend([Step::Touch(who), Step::Put(who), Step::PutArrives(who), Step::MarkLive(who)]);
-            steps.extend([Step::Commit(who), Step::Die(who), Step::Begin(who), Step::RemoveContent(who)]);
+            steps.extend([Step::Die(who), Step::Begin(who), Step::RemoveContent(who), Step::Resume(who)]);
             steps.extend([Step::List(who), Step::Mark(who), Step::SendDelete(who), Step::Forget(who)]);
-            steps.push(Step::Resume(who));
         }
     }
 
@@ -220,7 +275,7 @@ impl Model for Protocol {
             Step::Copy => next.copy(),
             Step::Begin(who) => next.begin(who),
             Step::RemoveContent(who) => next.remove_content(self, who),
-            Step::List(who) => next.list(who),
+            Step::List(who) => next.list(self, who),
             Step::Mark(who) => next.mark(self, who),
             Step::SendDelete(who) => next.send_delete(self, who),
             Step::Forget(who) => {
@@ -229,22 +284,36 @@ impl Model for Protocol {
             }
             Step::DeleteArrives => next.delete_arrives(),
             Step::Resume(who) => next.resume(self, who),
+            Step::Promote(who) => next.promote(self, who),
+            Step::FinishSession => next.finish_session(self),
+            Step::AbortSession => next.abort_session(),
+            Step::ClearSession => next.clear_session(),
         };
         possible.filter(|()| next != *last).map(|()| next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always(NOTHING_IS_LOST, |_, state: &State| {
                 let is_live = state.row.is_some_and(|row| row.state == RowState::Live);
-                let is_needed = state.content.is_some() || state.versions > 0;
+                let is_held = matches!(state.session, Session::Live(_));
+                let is_needed = state.content.is_some() || state.versions > 0 || is_held;
                 (!is_needed || (is_live && state.object)) && (state.versions == 0 || state.content.is_some())
             }),
             Property::sometimes(HAPPENS[0], |_, state: &State| state.was_collected),
             Property::sometimes(HAPPENS[1], |_, state: &State| state.was_collected && state.versions > 0),
             Property::sometimes(HAPPENS[2], |_, state: &State| state.put_came_late),
             Property::sometimes(HAPPENS[3], |_, state: &State| state.delete_came_late),
-        ]
+        ];
+        if self.world == World::Sessions {
+            let [outlived, aborted] = HAPPENS_TO_SESSIONS;
+            properties
+                .push(Property::sometimes(outlived, |_, state: &State| state.session_outlived_its_touch));
+            properties.push(Property::sometimes(aborted, |_, state: &State| {
+                state.session_was_aborted && state.was_collected
+            }));
+        }
+        properties
     }
 }
 
@@ -381,10 +450,14 @@ impl State {
         Some(())
     }
 
+    fn is_referred_to(&self, protocol: &Protocol) -> bool {
+        self.content.is_some() || (self.session.refers() && !protocol.makes(Mistake::NoLookAtSessions))
+    }
+
     /// The chunk is listed: without references and old enough, as of now.
-    fn list(&mut self, who: usize) -> Option<()> {
+    fn list(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
         let Collector::Running { cutoff, listed: false } = self.collectors[who] else { return None };
-        let row = self.row.filter(|row| row.used_at < cutoff && self.content.is_none())?;
+        let row = self.row.filter(|row| row.used_at < cutoff && !self.is_referred_to(protocol))?;
         if matches!(row.state, RowState::Deleting(_)) {
             return None;
         }
@@ -399,7 +472,7 @@ impl State {
         if protocol.makes(Mistake::DeleteBeforeMark) {
             self.deletes.push(now + DELETE_DEADLINE);
         }
-        let is_referred_to = self.content.is_some() && !protocol.makes(Mistake::NoRecheck);
+        let is_referred_to = self.is_referred_to(protocol) && !protocol.makes(Mistake::NoRecheck);
         let takes_young = protocol.makes(Mistake::NoCutoffAtMark) || protocol.makes(Mistake::NoRecheck);
         let marked = match &mut self.row {
             Some(row) if !matches!(row.state, RowState::Deleting(_)) => {
@@ -454,6 +527,54 @@ impl State {
         } else {
             self.row = None;
             self.was_collected = true;
+        }
+        Some(())
+    }
+
+    /// A writer is the mover of a session's frontier: `uploads::frontier::Advance`.
+    fn promote(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Ready(at) = self.writers[who] else { return None };
+        if !matches!(self.session, Session::Empty | Session::Live(_)) {
+            return None;
+        }
+        self.writers[who] = if is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtPromotion) {
+            self.session = Session::Live(self.now);
+            Writer::Gone
+        } else {
+            // What is too old is done again, from the part that is still there.
+            Writer::Idle
+        };
+        Some(())
+    }
+
+    /// The session becomes a file, however old every touch is: `uploads::finish::Finish`.
+    fn finish_session(&mut self, protocol: &Protocol) -> Option<()> {
+        match self.session {
+            Session::Live(since) => self.session_outlived_its_touch |= self.now >= since + GRACE,
+            Session::Ended | Session::Cleared if protocol.makes(Mistake::NoLookAtFinish) => {}
+            _ => return None,
+        }
+        self.versions = (self.versions < VERSIONS).then_some(self.versions + 1)?;
+        self.content = Some(self.now);
+        if let Session::Live(_) = self.session {
+            self.session = Session::Ended;
+        }
+        Some(())
+    }
+
+    fn abort_session(&mut self) -> Option<()> {
+        let Session::Live(_) = self.session else { return None };
+        self.session = Session::Ended;
+        self.session_was_aborted = true;
+        Some(())
+    }
+
+    /// The references go, and touch: `uploads::ending::DropReferences`.
+    fn clear_session(&mut self) -> Option<()> {
+        let Session::Ended = self.session else { return None };
+        self.session = Session::Cleared;
+        if let Some(row) = self.row.as_mut().filter(|row| !matches!(row.state, RowState::Deleting(_))) {
+            row.used_at = self.now;
         }
         Some(())
     }

@@ -13,4 +13,5 @@ mod quotas;
 mod races;
 mod schema;
 mod services;
+mod uploads;
 mod webhooks;
