@@ -145,6 +145,7 @@ macro_rules! route {
 
 mod quotas;
 mod sharing;
+mod uploads;
 
 /// Every route there is.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -152,6 +153,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         .into_iter()
         .chain([sharing::permission_routes(), sharing::member_routes()])
         .chain([sharing::admin_routes(), sharing::group_routes(), quotas::quota_routes()])
+        .chain([uploads::upload_routes()])
         .flatten()
         .collect()
 });

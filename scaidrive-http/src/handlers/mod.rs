@@ -15,6 +15,7 @@ pub(crate) mod shares;
 pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;
+pub(crate) mod uploads;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 

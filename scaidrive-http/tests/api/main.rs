@@ -15,5 +15,6 @@ mod shares;
 mod sharing;
 mod system;
 mod transfers;
+mod uploads;
 mod walls;
 mod webhooks;
