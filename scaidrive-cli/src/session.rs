@@ -73,7 +73,7 @@ impl Session {
         Ok(Self { drive, config, out: Output { json: args.json } })
     }
 
-    /// Returns the tenant named, by id or name; the first where none is.
+    /// Returns the tenant named, by either id or by name; the first where none is.
     pub(crate) async fn tenant(&self, args: &Args) -> Result<Tenant> {
         let Some(wanted) = &args.tenant else {
             let all = tenants::list(&self.drive).await?;
@@ -86,7 +86,13 @@ impl Session {
         if let Ok(id) = wanted.parse::<TenantId>() {
             return tenants::get(&self.drive, id).await;
         }
-        let mut named = tenants::list(&self.drive).await?.into_iter().filter(|tenant| tenant.name == wanted);
+        let all = tenants::list(&self.drive).await?;
+        let is_called =
+            |tenant: &&Tenant| tenant.external_id.as_ref().is_some_and(|id| id.as_str() == wanted);
+        if let Some(found) = all.iter().find(is_called) {
+            return Ok(found.clone());
+        }
+        let mut named = all.into_iter().filter(|tenant| tenant.name == wanted);
         match (named.next(), named.next()) {
             (Some(only), None) => Ok(only),
             (Some(_), Some(_)) => {
@@ -113,7 +119,8 @@ impl Session {
     }
 
     /// Returns who administers tenants, users and groups: the user given. The first administrator is there only where
-    /// the installation began; in its place the system acts, so that nobody is ever locked out of a drive at hand.
+    /// the installation began, and where an identity provider has another user of that name it administers nothing; in
+    /// its place the system acts, so that nobody is ever locked out of a drive at hand.
     pub(crate) async fn operator(&self, args: &Args) -> Result<Caller> {
         if args.user != tenants::FIRST_ADMIN {
             return self.caller(args).await;
@@ -121,10 +128,11 @@ impl Session {
         let tenant = self.tenant(args).await?;
         let admin = args.user.parse().map_err(|_| Error::internal("not a user id"))?;
         match tenants::caller_for(&self.drive, tenant.id, &admin).await {
-            Err(Error::NotFound | Error::Suspended) => {
+            Ok(found) if found.is_admin() => Ok(found),
+            Ok(_) | Err(Error::NotFound | Error::Suspended) => {
                 Ok(tenants::system_caller(&self.drive, tenant.id, "cli")?)
             }
-            found => found.about(|| format!("user {admin}")),
+            failed => failed.about(|| format!("user {admin}")),
         }
     }
 }

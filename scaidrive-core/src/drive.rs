@@ -10,6 +10,7 @@ use crate::ports::{
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
+use crate::services::tally::Tally;
 use crate::services::uploads::Uploads;
 
 /// Everything a use-case needs from outside; cheap to clone.
@@ -49,6 +50,8 @@ pub struct Ports {
     pub uploads: Uploads,
     /// Chunks read lately.
     pub cache: ChunkCache,
+    /// Chunks that came and were stored already.
+    pub deduplicated: Tally,
 }
 
 impl std::ops::Deref for Drive {

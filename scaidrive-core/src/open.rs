@@ -15,6 +15,7 @@ use crate::ports::{BlobStore, Clock};
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
+use crate::services::tally::Tally;
 use crate::services::uploads::Uploads;
 use crate::{Drive, Ports};
 
@@ -54,6 +55,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         gc_grace: config.gc_grace,
         uploads: Uploads::default(),
         cache: ChunkCache::new(CACHE_BYTES),
+        deduplicated: Tally::default(),
     })
 }
 

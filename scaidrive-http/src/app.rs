@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use scaidrive_core::Drive;
 use scaidrive_core::config::Config;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::nudges::Nudges;
 use crate::once::UnderWay;
 use crate::routes::Router;
+
+/// How many of those that were woken look at the database at once: fewer than it has connections, so that requests
+/// find one.
+const TURNS: usize = 4;
 
 /// The parts of a running server; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +34,10 @@ pub(crate) struct Parts {
     pub(crate) router: Router,
     /// Requests that must have one effect and are being served.
     pub(crate) under_way: UnderWay,
+    /// Wakes those who wait for changes.
+    pub(crate) nudges: Nudges,
+    turns: Semaphore,
+    stopping: watch::Sender<bool>,
 }
 
 impl std::ops::Deref for App {
@@ -44,11 +54,30 @@ impl App {
         let health = Health::new(drive.clone());
         Self(Arc::new(Parts {
             drive,
+            metrics: Metrics::new(config.metrics_detail),
             config,
-            metrics: Metrics::new(),
             health,
             router: Router::new(),
             under_way: UnderWay::default(),
+            nudges: Nudges::default(),
+            turns: Semaphore::new(TURNS),
+            stopping: watch::Sender::new(false),
         }))
+    }
+
+    /// Ends what waits: the server stops.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Returns once the server stops.
+    pub(crate) async fn stopping(&self) {
+        // The sender is held here: the wait ends by a stop alone.
+        drop(self.stopping.subscribe().wait_for(|stops| *stops).await);
+    }
+
+    /// Returns once it is the caller's turn to look at what it was woken for; nothing once the server is gone.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 }

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONNECTION, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Response, Version};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Response, Version};
 use percent_encoding::percent_decode_str;
-use scaidrive_core::model::{Caller, Error, Scope};
+use scaidrive_core::model::{Caller, DeviceId, Error, Scope};
 use scaidrive_core::services::identity::{self, RequestInfo};
 use tracing::Instrument;
 
@@ -19,6 +19,7 @@ use crate::query::Query;
 use crate::reply::{Answer, Body};
 use crate::request::Request;
 use crate::routes::{Answering, Audience, Endpoint, Found, Route};
+use crate::socket::Presence;
 use crate::{limits, once};
 
 /// The most bytes of path, query and header fields, together and each: what proxies allow.
@@ -29,26 +30,38 @@ const MAX_REQUEST_ID: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Names the device that asks; what it changes carries the name, so that it knows its own changes again.
+const DEVICE_ID: HeaderName = HeaderName::from_static("x-device-id");
+
+/// Where a request comes from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// Which listener took it.
+    pub(crate) audience: Audience,
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// Whether that is still there.
+    pub(crate) presence: Presence,
+}
+
 /// Answers a request, whatever it holds.
-pub(crate) async fn answer(
-    app: App,
-    audience: Audience,
-    peer: SocketAddr,
-    request: hyper::Request<Incoming>,
-) -> Response<Body> {
+pub(crate) async fn answer(app: App, origin: Origin, request: hyper::Request<Incoming>) -> Response<Body> {
     let began = Instant::now();
     let id = request_id(&app, request.headers());
-    let found = find(&app, audience, &request);
+    let found = find(&app, origin.audience, &request);
     let (method, path) =
         found.as_ref().map_or(("OTHER", "(none)"), |(route, _)| (route.method_name(), route.path));
     let has_body = has_body(&request);
     let takes_no_body = has_body && found.as_ref().is_ok_and(|(route, _)| route.takes.is_empty());
+    let is_counted =
+        origin.audience == Audience::Public && found.as_ref().map_or(true, |(route, _)| route.cost > 0);
+    let address = limits::client_address(&app.config.trusted_proxies, origin.peer.ip(), request.headers());
     let span = tracing::info_span!(
         "request", request_id = %id, method, path, tenant_id = tracing::field::Empty, user_id = tracing::field::Empty
     );
     let work = async {
         let outcome = match found {
-            Ok(matched) => guarded(&app, matched, (audience, peer), &id, request).await,
+            Ok(matched) => guarded(&app, matched, (origin, address), &id, request).await,
             Err(failure) => Err(failure),
         };
         let response = outcome.unwrap_or_else(|failure| {
@@ -63,6 +76,9 @@ pub(crate) async fn answer(
     let mut response = work.instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if is_counted && !limits::is_told(response.headers()) {
+        limits::tell_address(&app, address, response.headers_mut()).await;
     }
     let is_refused = response.status().is_client_error() || response.status().is_server_error();
     if takes_no_body || (has_body && is_refused) {
@@ -87,7 +103,8 @@ fn request_id(app: &App, headers: &HeaderMap) -> String {
 
 type Params = Vec<(String, String)>;
 type Matched = (&'static Route, Params);
-type Origin = (Audience, SocketAddr);
+/// Where a request comes from, and the address it counts against.
+type Whence = (Origin, IpAddr);
 
 fn find(app: &App, audience: Audience, request: &hyper::Request<Incoming>) -> Result<Matched, Failure> {
     let uri = request.uri();
@@ -118,7 +135,7 @@ fn decoded(params: Params) -> Result<Params, Failure> {
 async fn guarded(
     app: &App,
     matched: Matched,
-    origin: Origin,
+    origin: Whence,
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
@@ -129,31 +146,46 @@ async fn guarded(
 async fn handle(
     app: &App,
     (route, params): Matched,
-    (audience, peer): Origin,
+    (origin, address): Whence,
     id: &str,
     request: hyper::Request<Incoming>,
 ) -> Answer {
+    let sent = request.body().size_hint().exact();
+    let wants_body = request.method() != Method::HEAD;
     let (head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
-    let address = limits::client_address(&app.config.trusted_proxies, peer.ip(), &headers);
-    let asked = |headers| Request {
-        for_operators: audience == Audience::Operators,
+    let info = info(route, &headers, address, id);
+    let asked = |headers, info| Request {
+        for_operators: origin.audience == Audience::Operators,
         headers,
         body: Some(body),
+        info,
+        presence: Some(origin.presence),
         ..Request::without_body(app.clone(), false, query, params)
     };
     let (allowance, answer) = match route.endpoint {
         Endpoint::Public(handler) => {
             let allowance = limits::count_public(app, address, route.cost).await?;
-            (allowance, handler(asked(headers)).await)
+            (allowance, handler(asked(headers, info)).await)
         }
         Endpoint::User(scope, handler) => {
             let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
             let token = bearer(&headers).ok_or(missing)?.to_owned();
-            let caller = authenticate(app, &headers, &token, address, id).await?;
-            let allowance = limits::count(app, &caller, &token, route.cost).await?;
-            (allowance, serve(app, route, (scope, handler), caller, asked(headers)).await)
+            let caller = authenticate(app, &token, address, info.clone()).await?;
+            let caller = Caller { device: device(&headers)?, ..caller };
+            let in_bytes = route.by_bytes.map_or(0, |most| sent.unwrap_or(most));
+            let cost = u32::from(route.cost) + limits::units_of_bytes(&caller, in_bytes);
+            let allowance = limits::count(app, &caller, &token, cost).await?;
+            let answer = serve(app, (scope, handler), caller.clone(), (route, asked(headers, info))).await;
+            match answer {
+                Ok(response) if route.by_bytes.is_some() && wants_body => {
+                    let cost = limits::units_of_bytes(&caller, length(&response));
+                    let more = limits::count(app, &caller, &token, cost).await?;
+                    (more.or(allowance), Ok(response))
+                }
+                answer => (allowance, answer),
+            }
         }
     };
     let Some(allowance) = allowance else { return answer };
@@ -166,14 +198,19 @@ async fn handle(
     }
 }
 
+/// Returns the bytes that an answer is going to send, as far as it tells: they are not made yet.
+fn length(response: &Response<Body>) -> u64 {
+    let told = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    told.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 async fn serve(
     app: &App,
-    route: &'static Route,
     (scope, handler): (Scope, fn(Caller, Request) -> Answering),
     caller: Caller,
-    request: Request,
+    (route, request): (&'static Route, Request),
 ) -> Answer {
-    let (who, tried) = (caller.clone(), format!("{} {}", route.method_name(), route.path));
+    let (who, tried) = (caller.clone(), request.info.tried.clone());
     let answer = if caller.has_scope(scope) {
         once::serve(route, handler, caller, request).await
     } else {
@@ -182,22 +219,23 @@ async fn serve(
     answer.inspect_err(|failure| failure.note_refusal(app, &who, &tried))
 }
 
-async fn authenticate(
-    app: &App,
-    headers: &HeaderMap,
-    token: &str,
-    address: IpAddr,
-    id: &str,
-) -> Result<Caller, Failure> {
-    limits::check_address(app, address).await?;
+/// Returns what a request tells about itself: what it asks for by the route's template, never what was sent.
+fn info(route: &Route, headers: &HeaderMap, address: IpAddr, id: &str) -> RequestInfo {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let info = RequestInfo {
+    RequestInfo {
         request_id: id.to_owned(),
         ip: Some(address.to_string()),
         user_agent: text(USER_AGENT).map(|agent| agent.chars().take(255).collect()),
-    };
+        tried: format!("{} {}", route.method_name(), route.path),
+    }
+}
+
+async fn authenticate(app: &App, token: &str, address: IpAddr, info: RequestInfo) -> Result<Caller, Failure> {
+    limits::check_address(app, address).await?;
     let caller = match identity::authenticate(&app.drive, token, info).await {
         Err(error @ Error::Unauthenticated { .. }) => {
+            // No tenant's log can tell of it: whoever it was is known to none.
+            tracing::info!(%address, reason = %error, "a token was refused");
             limits::count_bad_token(app, address).await;
             return Err(error.into());
         }
@@ -207,6 +245,12 @@ async fn authenticate(
     span.record("tenant_id", tracing::field::display(caller.tenant));
     span.record("user_id", tracing::field::display(&caller.user));
     Ok(caller)
+}
+
+fn device(headers: &HeaderMap) -> Result<Option<DeviceId>, Failure> {
+    let read = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok();
+    let malformed = || Failure::bad_request("X-Device-Id must have 1 to 128 printable characters");
+    headers.get(DEVICE_ID).map(|value| read(value).ok_or_else(malformed)).transpose()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

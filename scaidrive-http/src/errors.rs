@@ -143,6 +143,11 @@ impl Failure {
         if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) }
     }
 
+    /// Tells whether the request was too large to be read.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
+    }
+
     /// Moves faults that the core cannot place to where the request carried them.
     #[must_use]
     pub(crate) fn in_query(mut self) -> Self {
@@ -245,6 +250,11 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
+/// Returns what is wrong with the body as a whole.
+fn fault_of_body(kind: &'static str, msg: String) -> Fault {
+    Fault { kind, loc: vec!["body".to_owned()], msg, input: Value::Null }
+}
+
 /// The core knows the field, not where the request carried it: the body, unless [`Failure::in_query`] says so.
 fn fault(field: FieldError) -> Fault {
     Fault {
@@ -261,6 +271,9 @@ impl From<Error> for Failure {
         let mut failure = Self::new(status, code, error.to_string());
         match error {
             Error::Invalid { fields } => return Self::invalid(fields.into_iter().map(fault).collect()),
+            Error::ChecksumMismatch { what } => {
+                failure.faults = vec![fault_of_body("checksum_mismatch", what)];
+            }
             Error::ChunksMissing { missing } => failure.details = json!({ "missing": missing }),
             Error::QuotaExceeded { level } => failure.details = json!({ "level": level }),
             Error::TooLarge { limit } => failure.details = json!({ "limit_bytes": limit }),
@@ -282,9 +295,10 @@ impl From<Error> for Failure {
                 "Internal error".clone_into(&mut failure.message);
                 failure.cause = Some(Box::new(error));
             }
-            Error::PermissionDenied { .. } | Error::OwnerOnly { .. } | Error::ScopeInsufficient { .. } => {
-                failure.cause = Some(Box::new(error));
-            }
+            Error::PermissionDenied { .. }
+            | Error::OwnerOnly { .. }
+            | Error::ScopeInsufficient { .. }
+            | Error::NotFound => failure.cause = Some(Box::new(error)),
             _ => {}
         }
         failure

@@ -19,6 +19,9 @@ const ADDRESS_LIMIT: u32 = 6000;
 /// What a token that is not valid costs its address.
 const BAD_TOKEN: u32 = 10;
 
+/// Bytes of sync transfers that cost a unit.
+const BYTES_PER_UNIT: u64 = 4 << 20;
+
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -82,6 +85,18 @@ pub(crate) async fn count_public(app: &App, address: IpAddr, cost: u8) -> Result
     if cost == 0 { Ok(None) } else { take(app, &[address_bucket(address)], cost.into()).await }
 }
 
+/// Says of an answer to nobody known how the limit of its address stands.
+pub(crate) async fn tell_address(app: &App, address: IpAddr, headers: &mut HeaderMap) {
+    if let Ok(Take::Granted(allowance)) = app.drive.limiter.take(&[address_bucket(address)], 0).await {
+        write(headers, allowance);
+    }
+}
+
+/// Tells whether an answer says already how a limit stands.
+pub(crate) fn is_told(headers: &HeaderMap) -> bool {
+    headers.contains_key(LIMIT)
+}
+
 /// Refuses an address that has sent too many bad tokens lately.
 pub(crate) async fn check_address(app: &App, address: IpAddr) -> Result<(), Failure> {
     let bucket = [address_bucket(address)];
@@ -99,12 +114,20 @@ pub(crate) async fn count_bad_token(app: &App, address: IpAddr) {
     drop(take(app, &[address_bucket(address)], BAD_TOKEN).await);
 }
 
+/// Returns the units that so many bytes cost beside the request itself: one for every 4 MiB, but never more than half
+/// of what a caller may ask for in a minute, so that a large file can be had at all.
+pub(crate) fn units_of_bytes(caller: &Caller, bytes: u64) -> u32 {
+    let limits = caller.rate_limits;
+    let most = limits.token.min(limits.user).min(limits.tenant) / 2;
+    u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX).min(most)
+}
+
 /// Counts a caller's request against token, user and tenant.
 pub(crate) async fn count(
     app: &App,
     caller: &Caller,
     token: &str,
-    cost: u8,
+    cost: u32,
 ) -> Result<Option<Allowance>, Failure> {
     if cost == 0 {
         return Ok(None);
@@ -115,7 +138,7 @@ pub(crate) async fn count(
         Bucket { dimension: "user", key: format!("{}:{}", caller.tenant, caller.user), limit: limits.user },
         Bucket { dimension: "tenant", key: caller.tenant.to_string(), limit: limits.tenant },
     ];
-    take(app, &buckets, cost.into()).await
+    take(app, &buckets, cost).await
 }
 
 /// Says how the tightest limit stands.

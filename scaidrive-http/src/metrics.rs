@@ -14,6 +14,10 @@ use scaidrive_core::Drive;
 use scaidrive_core::model::{Error, Result, TenantId};
 use scaidrive_core::services::tenants;
 
+use self::sync::SyncMetrics;
+
+mod sync;
+
 /// The content type of the exposition format.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -53,11 +57,14 @@ struct DimensionLabel {
 
 /// Every metric of the server.
 pub(crate) struct Metrics {
+    /// What sync does.
+    pub(crate) sync: SyncMetrics,
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     uploads: Family<TenantLabel, Counter>,
     downloads: Family<TenantLabel, Counter>,
+    deduplicated: Family<TenantLabel, Counter>,
     storage: Family<StorageLabels, Gauge>,
     queues: Family<QueueLabel, Gauge>,
     rejections: Family<DimensionLabel, Counter>,
@@ -70,14 +77,17 @@ fn durations() -> Histogram {
 }
 
 impl Metrics {
-    /// Returns metrics that count from nothing.
-    pub(crate) fn new() -> Self {
+    /// Returns metrics that count from nothing; `detail` adds labels with unbounded values.
+    pub(crate) fn new(detail: bool) -> Self {
+        let mut registry = Registry::default();
         let mut all = Self {
-            registry: Registry::default(),
+            sync: SyncMetrics::new(&mut registry, detail),
+            registry,
             requests: Family::default(),
             durations: Family::new_with_constructor(durations),
             uploads: Family::default(),
             downloads: Family::default(),
+            deduplicated: Family::default(),
             storage: Family::default(),
             queues: Family::default(),
             rejections: Family::default(),
@@ -100,7 +110,9 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, rejections, limiter_failures, unsealed, .. } = self;
+        let Self { registry, rejections, limiter_failures, unsealed, deduplicated, .. } = self;
+        let found = "Chunks that came and were stored already";
+        registry.register("scaidrive_chunks_deduplicated", found, deduplicated.clone());
         registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
         let failures = "Requests let through because the limiter failed";
         registry.register("scaidrive_rate_limiter_failures", failures, limiter_failures.clone());
@@ -148,6 +160,10 @@ impl Metrics {
     async fn read_gauges(&self, drive: &Drive) -> Result<()> {
         let late = drive.clock.now().minus(Duration::from_secs(60));
         self.unsealed.set(drive.read().await?.count_unsealed(late).await?);
+        for (tenant, chunks) in drive.deduplicated.take() {
+            let labels = TenantLabel { tenant_id: tenant.to_string() };
+            self.deduplicated.get_or_create(&labels).inc_by(chunks);
+        }
         for tenant in tenants::list(drive).await? {
             let usages = drive.read().await?.usages(tenant.id).await?;
             let Some((_, usage)) = usages.into_iter().find(|(key, _)| key == "tenant") else { continue };

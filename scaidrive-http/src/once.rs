@@ -80,10 +80,21 @@ pub(crate) async fn serve(
     }
 }
 
+/// Returns a digest of what a request asks for: of what its path names, and of its body.
+pub(crate) fn asked_for(params: &[(String, String)], body: &[u8]) -> Sha256Hash {
+    let mut all = Vec::new();
+    for (_, value) in params {
+        all.extend_from_slice(value.as_bytes());
+        all.push(0);
+    }
+    all.extend_from_slice(body);
+    Sha256Hash::of(&all)
+}
+
 async fn repeat(again: Again, caller: Caller, request: Request, done: &DoneOnce, key: &str) -> Answer {
     let Request { app, for_operators, headers: _, query, mut params, body, .. } = request;
     let text = body::collect(body, MAX_JSON).await?;
-    once::check_same(done, Sha256Hash::of(&text), key)?;
+    once::check_same(done, asked_for(&params, &text), key)?;
     params.retain(|(name, _)| name != again.param);
     params.push((again.param.to_owned(), done.resource_id.clone()));
     let asked = Request::without_body(app, for_operators, query, params);

@@ -47,6 +47,9 @@ fn operation(route: &Route) -> Value {
         "responses": responses(route),
         "x-rate-cost": route.cost,
     });
+    if route.by_bytes.is_some() {
+        operation["x-rate-cost-per-4-mib"] = json!(1);
+    }
     if !route.takes.is_empty() {
         operation["requestBody"] = json!({ "required": true, "content": content(route.takes) });
     }
@@ -67,16 +70,25 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
+/// Query parameters that must be given wherever they are read under these names.
+const REQUIRED: [&str; 6] =
+    ["share_id", "resource_id", "resource_type", "permission", "device_id", "position"];
+
 fn parameter(name: &str, place: &str) -> Value {
     let number = |from: u32, to: u32| json!({ "type": "integer", "minimum": from, "maximum": to });
-    let required =
-        place == "path" || matches!(name, "share_id" | "resource_id" | "resource_type" | "permission");
+    let required = place == "path" || REQUIRED.contains(&name);
     let (name, schema) = match name {
         "limit≤1000" => ("limit", number(1, 1000)),
+        "limit≤5000" => ("limit", number(1, 5000)),
+        "wait" => (name, number(0, 50)),
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
         "index" => (name, number(0, MAX_PARTS - 1)),
+        "cursor" | "position" | "range_start" | "range_end" => {
+            (name, json!({ "type": "integer", "minimum": 0 }))
+        }
+        "sha256" => (name, json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
         "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
             (name, json!({ "type": "boolean" }))
         }
@@ -98,6 +110,7 @@ fn parameter(name: &str, place: &str) -> Value {
 fn content(schema: &str) -> Value {
     match schema {
         "bytes" => json!({ "application/octet-stream": {} }),
+        "ndjson" => json!({ "application/x-ndjson": { "schema": { "type": "string" } } }),
         "text" => json!({ "text/plain": { "schema": { "type": "string" } } }),
         "html" => json!({ "text/html": { "schema": { "type": "string" } } }),
         "TokenForm" => json!({ "application/x-www-form-urlencoded": { "schema": reference(schema) } }),
@@ -124,6 +137,9 @@ fn responses(route: &Route) -> Value {
     }
     if route.reads.contains(&"If-None-Match") {
         all["304"] = json!({ "description": "The client has it" });
+    }
+    if route.gives == (201, "SentChunk") {
+        all["200"] = json!({ "description": "Sent before", "content": content("SentChunk") });
     }
     if route.path == "/api/v1/ready" {
         all["503"] = json!({ "description": "Not ready", "content": content("Ready") });

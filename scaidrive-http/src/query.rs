@@ -49,6 +49,15 @@ impl Query {
         }
     }
 
+    /// Returns a position in a log, if there is one; one too large to be any is the largest.
+    pub(crate) fn position(&self, name: &str) -> Result<Option<i64>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Some(text.parse().unwrap_or(i64::MAX)));
+        }
+        Err(Failure::query(name, "must be a number that a cursor was, 0 or more", text))
+    }
+
     /// Returns a yes or no; no where it is not given.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
         match self.text(name) {
@@ -75,6 +84,14 @@ impl Query {
     pub(crate) fn offset(&self) -> Result<u32, Failure> {
         Ok(self.number("offset", 0..=u32::MAX)?.unwrap_or(0))
     }
+
+    /// Returns the page that `limit` and `offset` ask for of a list that is short enough to be read at once, and how
+    /// long it is; without them, all of it.
+    pub(crate) fn page<T>(&self, all: Vec<T>) -> Result<(Vec<T>, usize), Failure> {
+        let (total, offset) = (all.len(), self.offset()? as usize);
+        let limit = self.number("limit", PAGE.1)?.map_or(total, |limit| limit as usize);
+        Ok((all.into_iter().skip(offset).take(limit).collect(), total))
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +105,17 @@ mod tests {
         }
         for wrong in ["limit=0", "limit=101", "limit=-1", "limit=a", "limit=99999999999", "limit=%00"] {
             assert!(Query::parse(Some(wrong)).limit().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_position_is_a_number_of_any_length() {
+        let read = |text: &str| Query::parse(Some(text)).position("cursor");
+        assert_eq!(read("").unwrap(), None);
+        assert_eq!(read("cursor=42").unwrap(), Some(42));
+        assert_eq!(read("cursor=99999999999999999999999").unwrap(), Some(i64::MAX));
+        for wrong in ["cursor=-1", "cursor=x", "cursor=1.5", "cursor=%2B1", "cursor=0x1"] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -8,8 +8,9 @@ use futures_util::Stream;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use scaidrive_core::model::{Error, Once, Sha256Hash};
+use scaidrive_core::model::{Error, Once};
 use scaidrive_core::ports::metadata::DoneOnce;
+use scaidrive_core::services::identity::RequestInfo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncRead;
@@ -18,7 +19,9 @@ use tokio_util::io::StreamReader;
 use crate::app::App;
 use crate::body::{self, MAX_JSON};
 use crate::errors::{Failure, Fault};
+use crate::once::asked_for;
 use crate::query::Query;
+use crate::socket::Presence;
 
 /// A request whose route is known and whose caller, if it needs one, was let in.
 pub(crate) struct Request {
@@ -34,6 +37,10 @@ pub(crate) struct Request {
     pub(crate) params: Vec<(String, String)>,
     /// The body, not read yet; nothing where it was read already.
     pub(crate) body: Option<Incoming>,
+    /// What it tells about itself, for audit, where no caller does.
+    pub(crate) info: RequestInfo,
+    /// Whether who asks is still there; nothing where nobody can tell.
+    pub(crate) presence: Option<Presence>,
     /// Set where the request must have one effect and had none yet.
     pub(crate) once: Option<Arc<Once>>,
     /// Set where it had its effect already, and only the handler can tell whether it asks for the same.
@@ -55,6 +62,8 @@ impl Request {
             query,
             params,
             body: None,
+            info: RequestInfo::default(),
+            presence: None,
             once: None,
             done: None,
         }
@@ -85,7 +94,7 @@ impl Request {
         let text = body::collect(self.body, MAX_JSON).await?;
         if let Some(once) = &self.once {
             // Set once: a request has one body.
-            let _ = once.digest.set(Sha256Hash::of(&text));
+            let _ = once.digest.set(asked_for(&self.params, &text));
         }
         parse_json(&text)
     }

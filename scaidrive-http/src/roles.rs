@@ -12,8 +12,7 @@ use scaidrive_core::model::{Error, Result, Scope, TenantId, UserId};
 use scaidrive_core::ports::Identity;
 use scaidrive_core::services::{foreign, journal, tenants};
 use scaidrive_core::{Drive, open};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::routes::Audience;
@@ -108,11 +107,13 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     let app = App::new(drive.clone(), config);
     let operators = bind(&app, Audience::Operators).await?;
     let public = if parts.api { Some(bind(&app, Audience::Public).await?) } else { None };
+    // Before anybody knows where the server is, and might stop it.
+    let stop = Stop::listen()?;
     announce(public.as_ref().unwrap_or(&operators), token.as_deref());
-    let (stop, stopped) = watch::channel(false);
     let mut running = tokio::task::JoinSet::new();
     for server in public.into_iter().chain([operators]) {
-        running.spawn(server.run(stopping(stopped.clone())));
+        let app = app.clone();
+        running.spawn(server.run(async move { app.stopping().await }));
     }
     let mut helpers = tokio::task::JoinSet::new();
     if parts.worker {
@@ -125,11 +126,13 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     helpers.spawn(async move { journal::run(&journalled).await });
     let watched = drive.clone();
     helpers.spawn(async move { foreign::watch(&watched).await });
-    told_to_stop().await?;
+    let nudged = app.clone();
+    helpers.spawn(async move { nudged.nudges.listen(&nudged.drive).await });
+    stop.told().await;
     tracing::info!("stopping: no new requests, those under way get 30 s");
     app.health.drain();
     tokio::time::sleep(app.config.drain_delay).await;
-    stop.send_replace(true);
+    app.stop();
     while running.join_next().await.is_some() {}
     helpers.shutdown().await;
     journal::flush(drive).await?;
@@ -156,18 +159,24 @@ fn announce(server: &Server, token: Option<&str>) {
     drop(out.flush());
 }
 
-async fn stopping(mut stopped: watch::Receiver<bool>) {
-    // Without its sender the process is about to end anyway.
-    drop(stopped.wait_for(|stop| *stop).await);
+/// What tells a process to stop; heard from the time this is made.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-async fn told_to_stop() -> Result<()> {
-    let fault = |error: std::io::Error| Error::internal(format!("signals cannot be received: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+impl Stop {
+    fn listen() -> Result<Self> {
+        let fault = |error: std::io::Error| Error::internal(format!("signals cannot be received: {error}"));
+        let terminate = signal(SignalKind::terminate()).map_err(fault)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

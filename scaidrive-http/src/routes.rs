@@ -51,6 +51,9 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// Units of the rate limit.
     pub(crate) cost: u8,
+    /// The most bytes of a body that does not tell its length, where every 4 MiB that pass cost a unit more; nothing
+    /// where they do not.
+    pub(crate) by_bytes: Option<u64>,
     /// What answers.
     pub(crate) endpoint: Endpoint,
     /// What it does, in a line.
@@ -71,6 +74,7 @@ impl Route {
             method,
             path,
             cost,
+            by_bytes: None,
             endpoint,
             summary: "",
             reads: &[],
@@ -94,6 +98,10 @@ impl Route {
 
     fn gives(self, status: u16, schema: &'static str) -> Self {
         Self { gives: (status, schema), ..self }
+    }
+
+    fn by_bytes(self, most: u64) -> Self {
+        Self { by_bytes: Some(most), ..self }
     }
 
     fn again(self, param: &'static str, handler: fn(Caller, Request) -> Answering) -> Self {
@@ -143,8 +151,10 @@ macro_rules! route {
     };
 }
 
+mod delta;
 mod quotas;
 mod sharing;
+mod sync;
 mod uploads;
 
 /// Every route there is.
@@ -152,8 +162,13 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     [system_routes(), sign_in_routes(), user_routes(), share_routes(), file_routes(), folder_routes()]
         .into_iter()
         .chain([sharing::permission_routes(), sharing::member_routes()])
-        .chain([sharing::admin_routes(), sharing::group_routes(), quotas::quota_routes()])
-        .chain([uploads::upload_routes()])
+        .chain([
+            sharing::admin_routes(),
+            sharing::group_routes(),
+            quotas::quota_routes(),
+            delta::delta_routes(),
+        ])
+        .chain([sync::sync_routes(), uploads::upload_routes()])
         .flatten()
         .collect()
 });
@@ -183,14 +198,14 @@ fn system_routes() -> Vec<Route> {
 
 fn sign_in_routes() -> Vec<Route> {
     vec![
-        route!(public GET "/api/v1/auth/config" 0 auth::config)
+        route!(public GET "/api/v1/auth/config" 1 auth::config)
             .does("Returns where clients sign in")
             .gives(200, "SignIn"),
-        route!(public GET "/api/v1/auth/callback" 0 auth::callback)
+        route!(public GET "/api/v1/auth/callback" 1 auth::callback)
             .does("Sends a browser on to the client that waits on the same computer")
             .reads(&["code", "state", "error", "error_description"])
             .gives(200, "html"),
-        route!(public POST "/api/v1/auth/token" 0 auth::token)
+        route!(public POST "/api/v1/auth/token" 2 auth::token)
             .does("Passes a code or refresh token on to the identity provider")
             .takes("TokenForm")
             .gives(200, "Tokens"),
@@ -207,6 +222,7 @@ fn user_routes() -> Vec<Route> {
         route!(READ GET "/api/v1/users/me" 1 me::get).does("Returns the caller").gives(200, "Me"),
         route!(READ GET "/api/v1/users/me/shares" 2 me::shares)
             .does("Returns the caller's shares")
+            .reads(&["limit", "offset"])
             .gives(200, "MyShares"),
         route!(READ GET "/api/v1/users/me/quota" 1 me::quota)
             .does("Returns what the caller uses")
@@ -220,6 +236,7 @@ fn user_routes() -> Vec<Route> {
             .gives(200, "Files"),
         route!(READ GET "/api/v1/users/me/favorites" 2 me::favorites)
             .does("Returns the caller's favourites")
+            .reads(&["limit", "offset"])
             .gives(200, "Favorites"),
         route!(WRITE POST "/api/v1/users/me/favorites" 2 me::add_favorite)
             .does("Marks a favourite")
@@ -438,8 +455,10 @@ mod tests {
     #[test]
     fn writes_need_more_than_the_scope_to_read() {
         // A question may be asked with a body.
-        let writes =
-            |route: &&Route| route.method != Method::GET && !route.path.contains("/permissions/check");
+        const QUESTIONS: [&str; 3] = ["/permissions/check", "/sync/chunks/check", "/sync/fetch"];
+        let writes = |route: &&Route| {
+            route.method != Method::GET && !QUESTIONS.iter().any(|path| route.path.contains(path))
+        };
         for route in ROUTES.iter().filter(writes) {
             assert_ne!(access(route), "files:read", "{} {}", route.method, route.path);
         }
@@ -448,7 +467,9 @@ mod tests {
     #[test]
     fn the_table_is_as_agreed() {
         let line = |route: &Route| {
-            format!("{:6} {:45} {:12} {}\n", route.method_name(), route.path, access(route), route.cost)
+            let by_bytes = if route.by_bytes.is_some() { "+1/4MiB" } else { "" };
+            let cost = format!("{}{by_bytes}", route.cost);
+            format!("{:6} {:45} {:12} {cost}\n", route.method_name(), route.path, access(route))
         };
         let table: String = ROUTES.iter().map(line).collect();
         assert_eq!(

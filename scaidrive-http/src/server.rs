@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::app::App;
-use crate::dispatch;
+use crate::dispatch::{self, Origin};
 use crate::routes::Audience;
-use crate::socket::Socket;
+use crate::socket::{Presence, Socket};
 
 /// How long a client may take over the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -77,16 +77,18 @@ impl Server {
     ) {
         // Answers are written whole; waiting for more would only delay them.
         drop(stream.set_nodelay(true));
-        let (app, audience) = (self.app.clone(), self.audience);
+        let app = self.app.clone();
+        let presence = Presence::new();
+        let origin = Origin { audience: self.audience, peer, presence: presence.clone() };
         let service = tower::service_fn(move |request| {
-            let app = app.clone();
-            async move { Ok::<_, std::convert::Infallible>(dispatch::answer(app, audience, peer, request).await) }
+            let (app, origin) = (app.clone(), origin.clone());
+            async move { Ok::<_, std::convert::Infallible>(dispatch::answer(app, origin, request).await) }
         });
         let service =
             tower::ServiceBuilder::new().layer(cors(&self.app.config.cors_origins)).service(service);
         let connection = protocol
             .serve_connection_with_upgrades(
-                TokioIo::new(Socket::new(stream)),
+                TokioIo::new(Socket::new(stream, presence)),
                 TowerToHyperService::new(service),
             )
             .into_owned();

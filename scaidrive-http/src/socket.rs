@@ -3,11 +3,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 /// The first bytes must come within this: before them it is not even known which HTTP is spoken.
@@ -23,9 +26,54 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// connection, and the answer (413, say) would be lost in the middle of the peer's upload.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Whether the peer of a connection is still there, for who makes it wait.
+///
+/// A peer that closed its side may still want the answer, so nobody looks whether it did, unless somebody asks here.
+#[derive(Clone)]
+pub(crate) struct Presence(Arc<Watch>);
+
+struct Watch {
+    watchers: AtomicUsize,
+    gone: watch::Sender<bool>,
+}
+
+impl Presence {
+    /// Returns the presence of a peer that has just come.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Watch { watchers: AtomicUsize::new(0), gone: watch::Sender::new(false) }))
+    }
+
+    /// Returns once the peer has closed its side. On a connection of many requests (HTTP/2) it may never: there the one
+    /// who waits is dropped instead.
+    pub(crate) async fn gone(&self) {
+        struct Watching<'w>(&'w Watch);
+        impl Drop for Watching<'_> {
+            fn drop(&mut self) {
+                self.0.watchers.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.0.watchers.fetch_add(1, Ordering::Relaxed);
+        let _watching = Watching(&self.0);
+        // The sender is held here: the wait ends by the peer's going alone.
+        drop(self.0.gone.subscribe().wait_for(|gone| *gone).await);
+    }
+
+    /// Looks whether the peer has closed its side, and has the connection woken when it does; only while somebody asks.
+    fn look(&self, stream: &TcpStream, context: &mut Context<'_>) {
+        if self.0.watchers.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut byte = [0];
+        if let Poll::Ready(Ok(0) | Err(_)) = stream.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+            self.0.gone.send_replace(true);
+        }
+    }
+}
+
 /// A TCP connection with these limits.
 pub(crate) struct Socket {
     stream: TcpStream,
+    presence: Presence,
     received: usize,
     reading: Pin<Box<Sleep>>,
     writing: Option<Pin<Box<Sleep>>>,
@@ -34,9 +82,9 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Puts the limits on a connection that was just accepted.
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, presence: Presence) -> Self {
         let reading = Box::pin(tokio::time::sleep(PREFACE_PATIENCE));
-        Self { stream, received: 0, reading, writing: None, lingering: None }
+        Self { stream, presence, received: 0, reading, writing: None, lingering: None }
     }
 
     /// Lets a write's outcome pass; one that waits too long fails.
@@ -98,6 +146,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The protocol flushes whenever it is woken, also while it waits for the answer.
+        self.presence.look(&self.stream, context);
         let outcome = Pin::new(&mut self.stream).poll_flush(context);
         self.watch_write(context, outcome)
     }

@@ -9,6 +9,9 @@ pub(crate) enum Tenant {
     Create {
         /// Its name
         name: String,
+        /// Its id at the identity provider, as tokens name it [default: a new one]
+        #[arg(long)]
+        id: Option<String>,
     },
     /// List all tenants
     List,

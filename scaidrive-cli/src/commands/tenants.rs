@@ -1,7 +1,7 @@
 //! `scaidrive tenant`.
 
 use scaidrive_core::model::{Caller, Error, Tenant as Found};
-use scaidrive_core::services::tenants::{self, TenantPatch};
+use scaidrive_core::services::tenants::{self, NewTenant, TenantPatch};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Args, Tenant};
@@ -11,8 +11,9 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, args: &Args, command: &Tenant) -> Result<Code> {
     match command {
-        Tenant::Create { name } => {
-            let tenant = tenants::create(&session.drive, name).await?;
+        Tenant::Create { name, id } => {
+            let new = NewTenant { id: id.clone(), ..NewTenant::named(name) };
+            let tenant = tenants::create_as(&session.drive, new).await?;
             session.out.print(&tenant, || format!("{} {}", tenant.id, tenant.name))?;
         }
         Tenant::List => {
@@ -20,13 +21,14 @@ pub(crate) async fn run(session: &Session, args: &Args, command: &Tenant) -> Res
             let row = |tenant: &Found| {
                 [
                     tenant.id.to_string(),
-                    tenant.name.clone(),
+                    printable(&external(tenant)),
+                    printable(&tenant.name),
                     tenant.status.to_string(),
                     tenant.created_at.to_string(),
                 ]
             };
             session.out.print(&json!({ "total": all.len(), "tenants": all }), || {
-                table(["ID", "NAME", "STATUS", "CREATED"], all.iter().map(row))
+                table(["ID", "EXTERNAL ID", "NAME", "STATUS", "CREATED"], all.iter().map(row))
             })?;
         }
         Tenant::Show => {
@@ -40,6 +42,11 @@ pub(crate) async fn run(session: &Session, args: &Args, command: &Tenant) -> Res
         }
     }
     Ok(Code::Done)
+}
+
+/// Returns the identity provider's id of a tenant, where that is another one than ours.
+fn external(tenant: &Found) -> String {
+    tenant.external_id.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Reads what is to be set. A key that nobody knows would be kept and do nothing, so it is refused.
@@ -84,6 +91,7 @@ fn print(session: &Session, tenant: &Found) -> Result<()> {
         let line = |key: &str, value: &str| [key.to_owned(), printable(value)];
         let facts = [
             line("id", &tenant.id.to_string()),
+            line("external_id", &external(tenant)),
             line("partner_id", &tenant.partner_id.to_string()),
             line("name", &tenant.name),
             line("display_name", tenant.display_name.as_deref().unwrap_or_default()),

@@ -66,6 +66,34 @@ fn nobody_is_locked_out_of_a_drive_at_hand() {
     drive.run(&["user", "create", "--id", "eve", "--admin", "--tenant", "Second"]).done();
     drive.run(&["group", "create", "Team", "--tenant", "Second", "--user", "eve"]).done();
     assert_eq!(drive.json(&["group", "list"])["total"], 0, "the first tenant has none");
+    // Nor does a user of the first administrator's name change that, whoever brought it.
+    drive.run(&["user", "create", "--id", "admin", "--tenant", "Second"]).done();
+    drive.run(&["user", "set-role", "eve", "none", "--tenant", "Second"]).done();
+    assert_eq!(column(&drive.json(&["user", "list", "--tenant", "Second"]), "users", "id"), ["admin", "eve"]);
+}
+
+#[test]
+fn a_tenant_is_made_and_named_by_the_providers_id() {
+    let drive = Drive::new();
+    let acme = drive.json(&["tenant", "create", "Acme", "--id", "acme|7"]);
+    assert_eq!(acme["external_id"], "acme|7");
+    assert_ne!(acme["id"], "acme|7");
+    let ours = "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    assert_eq!(drive.json(&["tenant", "create", "Kept", "--id", ours])["id"], ours);
+    for taken in ["acme|7", ours, acme["id"].as_str().unwrap()] {
+        assert!(drive.run(&["tenant", "create", "Again", "--id", taken]).ended(6).contains(taken));
+    }
+    drive.run(&["tenant", "create", "Wrong", "--id", "tnt_acme"]).ended(2);
+    drive.run(&["tenant", "create", "Wrong", "--id", ""]).ended(2);
+    for name in ["acme|7", "Acme", acme["id"].as_str().unwrap()] {
+        assert_eq!(drive.json(&["tenant", "show", "--tenant", name])["id"], acme["id"], "{name}");
+    }
+    // An id is an id, even where somebody has it for a name.
+    drive.run(&["tenant", "create", "acme|7"]).done();
+    assert_eq!(drive.json(&["tenant", "show", "--tenant", "acme|7"])["id"], acme["id"]);
+    assert!(drive.run(&["tenant", "list"]).done().contains("acme|7"));
+    drive.run(&["user", "create", "--id", "ann", "--admin", "--tenant", "acme|7"]).done();
+    assert_eq!(drive.json(&["user", "list", "--tenant", "Acme"])["total"], 1);
 }
 
 #[test]

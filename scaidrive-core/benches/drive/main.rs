@@ -3,6 +3,7 @@
 //! `cargo bench -p scaidrive-core --bench drive`. Compare figures of one run only; see BENCHMARKS.md.
 
 mod access;
+mod delta;
 
 use std::io::Cursor;
 use std::sync::OnceLock;
@@ -71,12 +72,18 @@ impl Bench {
 
     /// Fills a new folder with so many small files.
     fn filled_folder(&self, files: usize) -> FolderId {
+        // One content for all: what is measured is the tree, not the store.
+        self.filled_folder_of(files, |_| Bytes::from_static(b"small"))
+    }
+
+    /// Fills a new folder with so many small files of these contents.
+    fn filled_folder_of(&self, files: usize, content: impl Fn(usize) -> Bytes) -> FolderId {
         runtime().block_on(async {
             let name = FileName::parse(&format!("folder of {files}")).expect("a name");
             let folder =
                 folders::create(&self.drive, &self.caller, self.share, None, name).await.expect("a folder");
             let parent = ParentId::Folder(folder.id);
-            let all: Vec<BulkFile> = (0..files).map(|n| small(parent, n)).collect();
+            let all: Vec<BulkFile> = (0..files).map(|n| small(parent, n, content(n))).collect();
             for batch in all.chunks(bulk::FILE_BATCH) {
                 let written = bulk::write(&self.drive, &self.caller, self.share, batch.to_vec()).await;
                 written.expect("a batch").into_iter().for_each(|file| assert!(file.is_ok()));
@@ -86,10 +93,9 @@ impl Bench {
     }
 }
 
-fn small(parent: ParentId, number: usize) -> BulkFile {
+fn small(parent: ParentId, number: usize, bytes: Bytes) -> BulkFile {
     let name = FileName::parse(&format!("file {number:07}.txt")).expect("a name");
-    // One content for all: what is measured is the tree, not the store.
-    BulkFile { parent, name, modified_at: None, bytes: Bytes::from_static(b"small") }
+    BulkFile { parent, name, modified_at: None, bytes }
 }
 
 /// Bytes that do not repeat; every `salt` gives others.

@@ -166,7 +166,7 @@ impl Identity for EmbeddedIssuer {
         let actor = act.and_then(|act| act["client_id"].as_str().or_else(|| act["sub"].as_str()));
         Ok(Claims {
             user: payload.sub,
-            tenant: payload.tenant_id,
+            tenant: payload.tenant_id.into(),
             email: payload.email,
             name: payload.name,
             scopes: payload.scope.split_whitespace().filter_map(|scope| scope.parse().ok()).collect(),
@@ -176,6 +176,10 @@ impl Identity for EmbeddedIssuer {
             service_account: actor.map(str::to_owned),
             expires_at: Timestamp::from_micros(payload.exp.saturating_mul(1_000_000)),
         })
+    }
+
+    fn is_embedded(&self) -> bool {
+        true
     }
 
     fn jwks(&self) -> Option<Value> {
@@ -208,7 +212,10 @@ mod tests {
         let token = issuer.mint(tenant(), &user, &[Scope::FilesWrite], Duration::from_secs(60)).unwrap();
         let again = EmbeddedIssuer::open(dir.path(), Arc::new(SystemClock)).unwrap();
         let claims = again.verify(&token).await.unwrap();
-        assert_eq!((claims.user, claims.tenant, claims.scopes), (user, tenant(), vec![Scope::FilesWrite]));
+        assert_eq!(
+            (claims.user, claims.tenant, claims.scopes),
+            (user, tenant().into(), vec![Scope::FilesWrite])
+        );
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! by itself, and any number of workers run it once. Jobs are idempotent.
 
 mod collect;
+mod compact;
 mod expire;
 mod forget;
 mod mail;
@@ -44,6 +45,7 @@ trait Job: Send + Sync {
 fn all() -> Vec<Box<dyn Job>> {
     vec![
         Box::new(collect::Collect),
+        Box::new(compact::CompactLogs),
         Box::new(expire::ExpireMember),
         Box::new(mail::SendMail),
         Box::new(forget::ForgetRequests),

@@ -4,7 +4,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use super::acl::{Principal, Trustee};
-use super::{AdminRole, GroupId, Sha256Hash, TenantId, TenantSettings, Timestamp, UserId, text_enum};
+use super::{
+    AdminRole, DeviceId, GroupId, Hidden, Sha256Hash, TenantId, TenantSettings, Timestamp, UserId, text_enum,
+};
 
 text_enum! {
     /// What a token allows its bearer to ask for, whatever the bearer's rights are.
@@ -118,6 +120,8 @@ pub struct Caller {
     pub rate_limits: RateLimits,
     /// Makes a repeated request have one effect, where the client asked for that.
     pub once: Option<Arc<Once>>,
+    /// The device that asks, if it says so: changes carry it, so that a device knows its own again.
+    pub device: Option<DeviceId>,
     /// Written to the log, the audit and every error.
     pub request_id: String,
     /// The caller's address, for audit.
@@ -126,6 +130,8 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// The actor behind a delegated token (RFC 8693), for audit.
     pub service_account: Option<String>,
+    /// What it was told is not there although it is, for audit.
+    pub hidden: Hidden,
 }
 
 impl Caller {
@@ -141,10 +147,12 @@ impl Caller {
             scopes: vec![Scope::All],
             rate_limits: RateLimits::default(),
             once: None,
+            device: None,
             request_id,
             ip: None,
             user_agent: None,
             service_account: None,
+            hidden: Hidden::default(),
         }
     }
 
@@ -157,6 +165,7 @@ impl Caller {
             is_system: true,
             groups: Vec::new(),
             once: None,
+            hidden: Hidden::default(),
             ..self.clone()
         }
     }

@@ -24,6 +24,8 @@ text_enum! {
         Tenant = "tenant",
         /// An upload under way.
         Upload = "upload",
+        /// A device that syncs.
+        Device = "device",
     }
 }
 
@@ -145,6 +147,14 @@ impl FeedRow {
         match self {
             Self::Change(change) => change.position,
             Self::Tombstone(tombstone) => tombstone.position,
+        }
+    }
+
+    /// Returns the share.
+    pub fn share_id(&self) -> ShareId {
+        match self {
+            Self::Change(change) => change.share_id,
+            Self::Tombstone(tombstone) => tombstone.share_id,
         }
     }
 

@@ -135,10 +135,52 @@ impl Default for ChunkingParams {
     }
 }
 
+/// What is recorded of a content that a client cut, in places that only the client knows the reason of.
+pub const CUT_BY_CLIENT: &str = "client";
+
 impl fmt::Display for ChunkingParams {
     /// Writes the form recorded with every content, so that old manifests stay readable after a change.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}:{}:{}", self.algorithm, self.min, self.avg, self.max, self.normalization)
+    }
+}
+
+/// How a stored content was cut, as its row records it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordedChunking {
+    /// The algorithm's name on the wire; `client` where only the client knows.
+    pub algorithm: String,
+    /// Its parameters, where it has any.
+    #[serde(flatten)]
+    pub params: Option<RecordedParams>,
+}
+
+/// Parameters of FastCDC as they were when a content was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordedParams {
+    /// Smallest chunk, except the last.
+    pub min: u32,
+    /// Size aimed at.
+    pub avg: u32,
+    /// Largest chunk.
+    pub max: u32,
+    /// FastCDC's normalisation level.
+    pub normalization: u8,
+}
+
+impl RecordedChunking {
+    /// Reads what was recorded; what cannot be read is an algorithm that we do not know, without parameters.
+    pub fn parse(recorded: &str) -> Self {
+        let (algorithm, rest) = recorded.split_once(':').unwrap_or((recorded, ""));
+        let parts: Vec<&str> = rest.split(':').collect();
+        let params = match parts.as_slice() {
+            [min, avg, max, normalization] => (|| {
+                let [min, avg, max] = [min.parse().ok()?, avg.parse().ok()?, max.parse().ok()?];
+                Some(RecordedParams { min, avg, max, normalization: normalization.parse().ok()? })
+            })(),
+            _ => None,
+        };
+        Self { algorithm: algorithm.to_owned(), params }
     }
 }
 
@@ -153,5 +195,15 @@ mod tests {
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_eq!("zz".repeat(32).parse::<Sha256Hash>(), Err(InvalidHash));
         assert_eq!("é".repeat(32).parse::<Sha256Hash>(), Err(InvalidHash));
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_cut_is_read_again() {
+        let params = ChunkingParams::default();
+        let read = RecordedChunking::parse(&params.to_string());
+        let told = serde_json::json!(read);
+        assert_eq!(told, serde_json::json!(params), "published and recorded alike");
+        let client = serde_json::json!(RecordedChunking::parse(CUT_BY_CLIENT));
+        assert_eq!(client, serde_json::json!({ "algorithm": "client" }));
     }
 }

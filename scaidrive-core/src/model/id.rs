@@ -125,6 +125,9 @@ id_type!(
     /// Names a conflict between what a client and somebody else made of one thing.
     ConflictId, "cfl");
 id_type!(
+    /// Names the registration of a device.
+    RegistrationId, "dev");
+id_type!(
     /// Names a job.
     JobId, "job");
 
@@ -180,6 +183,9 @@ foreign_id_type!(
 foreign_id_type!(
     /// Names a group as the identity provider does, or `grp_…` where we made it.
     GroupId);
+foreign_id_type!(
+    /// Names a tenant as the identity provider does, where that is not our own id of it.
+    ExternalTenantId);
 
 impl UserId {
     /// Returns a user id of our own making.

@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+mod device;
 mod error;
 mod id;
 mod member;
@@ -13,7 +14,9 @@ mod node;
 mod path;
 mod quota;
 mod range;
+mod refusal;
 mod share;
+mod tenant_ref;
 mod text;
 mod time;
 mod token;
@@ -26,12 +29,16 @@ pub use caller::{Caller, GroupClaims, Once, RateLimits, Scope};
 pub use change::{
     AuditCategory, AuditEvent, Change, ChangeKind, FeedRow, LoggedChange, ResourceKind, Severity, Tombstone,
 };
-pub use chunk::{Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, Sha256Hash};
+pub use chunk::{
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
+    RecordedParams, Sha256Hash,
+};
+pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
-    AceId, AuditEventId, ChangeId, ConflictId, FileId, FolderId, GroupId, InvalidId, InvitationId, JobId,
-    MemberId, NodeId, ParentId, PartnerId, QuotaId, ResourceId, ShareId, TenantId, UploadId, UserId,
-    VersionId,
+    AceId, AuditEventId, ChangeId, ConflictId, ExternalTenantId, FileId, FolderId, GroupId, InvalidId,
+    InvitationId, JobId, MemberId, NodeId, ParentId, PartnerId, QuotaId, RegistrationId, ResourceId, ShareId,
+    TenantId, UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
 pub use name::{FileName, MAX_NAME_BYTES, NameKey};
@@ -39,9 +46,11 @@ pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Versio
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};
 pub use range::{ByteRange, RangeError, parse_ranges};
+pub use refusal::Hidden;
 pub use share::{AdminRole, Share, ShareRole, ShareType, Tenant, TenantSettings, User, UserStatus};
+pub use tenant_ref::TenantRef;
 pub(crate) use text::text_enum;
-pub use text::{UnknownWord, tidy};
+pub use text::{UnknownWord, check_description, check_settings, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
 pub use upload::{Layout, MAX_PARTS, PART_SIZES, UploadStatus};

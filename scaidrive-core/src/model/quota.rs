@@ -121,6 +121,18 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns the most that can be used under it, what a soft limit gives way by included; nothing for no limit.
+    pub fn most(&self) -> Option<u64> {
+        let limit = self.limit_bytes?;
+        let extra = match self.limit_type {
+            LimitType::Hard => 0,
+            LimitType::Soft => u128::from(limit) * u128::from(self.grace_extra_percent) / 100,
+        };
+        Some(u64::try_from(u128::from(limit) + extra).unwrap_or(u64::MAX))
+    }
+}
+
 /// A limit and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -169,6 +181,11 @@ impl Quota {
     pub fn of_nothing() -> Self {
         let limits = Limits { limit_bytes: Some(0), ..Limits::default() };
         Self { limits, ..Self::unlimited(QuotaTarget::Tenant) }
+    }
+
+    /// Returns the most that can be used under it, what a soft limit gives way by included; nothing for no limit.
+    pub fn most(&self) -> Option<u64> {
+        if self.exempt { None } else { self.limits.most() }
     }
 
     /// Judges what would be used after a change.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{PartnerId, Principal, ShareId, TenantId, Timestamp, UserId, text_enum};
+use super::{ExternalTenantId, PartnerId, Principal, ShareId, TenantId, Timestamp, UserId, text_enum};
 
 text_enum! {
     /// An administrative role in the database.
@@ -109,6 +109,8 @@ impl Default for TenantSettings {
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
+    /// The identity provider's id of it, where that is another one.
+    pub external_id: Option<ExternalTenantId>,
     /// The partner above it.
     pub partner_id: PartnerId,
     /// Its name.
@@ -142,7 +144,7 @@ pub struct User {
     pub status: UserStatus,
     /// Administrative role, if any.
     pub admin_role: Option<AdminRole>,
-    /// Who made it: `local`, the first sign-in (`jit`), or the identity provider (`scaikey`).
+    /// Who made it: `local`, the first sign-in (`jit`), the identity provider (`scaikey`), or `bootstrap`.
     pub provisioning_source: String,
     /// When the identity provider told of it last.
     pub scaikey_synced_at: Option<Timestamp>,
@@ -153,6 +155,15 @@ pub struct User {
 }
 
 impl User {
+    /// How the administrator that an installation begins with came to be.
+    pub const BOOTSTRAP: &'static str = "bootstrap";
+
+    /// Tells whether this is the administrator that the installation began with: no person, and nobody whom an
+    /// identity provider could speak for.
+    pub fn is_bootstrap(&self) -> bool {
+        self.provisioning_source == Self::BOOTSTRAP
+    }
+
     /// Returns an active user of our own making, of whom nothing is known but its id.
     pub fn new(tenant_id: TenantId, id: UserId, created_at: Timestamp) -> Self {
         Self {

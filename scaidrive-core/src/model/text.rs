@@ -35,12 +35,43 @@ macro_rules! text_enum {
 
 pub(crate) use text_enum;
 
+use serde_json::{Map, Value};
+
+use super::FieldError;
+
 /// Returns what another system calls something, fit to be kept: without control characters and space around it,
 /// cut to 255 bytes; nothing if nothing is left.
 pub fn tidy(text: &str) -> Option<String> {
     let mut text: String = text.trim().chars().filter(|letter| !letter.is_control()).collect();
     text.truncate(text.floor_char_boundary(255));
     if text.is_empty() { None } else { Some(text) }
+}
+
+/// The most bytes of a description: every database takes so many, and a person reads no more.
+const MOST_DESCRIPTION: usize = 10_000;
+
+/// Fails if a text in many words is too long to be kept, or holds what no text does.
+pub fn check_description(field: &str, text: Option<&str>) -> Result<(), FieldError> {
+    match text {
+        Some(text) if text.len() > MOST_DESCRIPTION || text.contains('\0') => {
+            let message = format!("has at most {MOST_DESCRIPTION} bytes, no NUL");
+            Err(FieldError::new(field, message, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The most bytes of settings as JSON: they are read with what they belong to, many at once.
+const MOST_SETTINGS: usize = 64 << 10;
+
+/// Fails if settings are too many to be carried along wherever their owner goes.
+pub fn check_settings(settings: &Map<String, Value>) -> Result<(), FieldError> {
+    let size: usize = settings.iter().map(|(key, value)| key.len() + value.to_string().len() + 4).sum();
+    if size <= MOST_SETTINGS {
+        return Ok(());
+    }
+    let message = format!("have at most {MOST_SETTINGS} bytes as JSON");
+    Err(FieldError::new("settings", message, size))
 }
 
 /// Says that a text is not in a closed set of words.

@@ -5,15 +5,15 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::model::{GroupId, PartnerId, Result, Scope, TenantId, Timestamp, UserId};
+use crate::model::{GroupId, PartnerId, Result, Scope, TenantRef, Timestamp, UserId};
 
 /// What a verified token says.
 #[derive(Clone, Debug)]
 pub struct Claims {
     /// The user.
     pub user: UserId,
-    /// The tenant the request is pinned to.
-    pub tenant: TenantId,
+    /// The tenant the request is pinned to, as the token names it.
+    pub tenant: TenantRef,
     /// The partner above it, if the token tells.
     pub partner: Option<PartnerId>,
     /// Address, if the token tells.
@@ -41,6 +41,12 @@ pub trait Identity: Send + Sync + fmt::Debug {
     /// Returns the public keys that others verify our tokens with, where we are the issuer.
     fn jwks(&self) -> Option<Value>;
 
+    /// Tells whether its tokens are minted by nobody but who runs this installation: only such speak for the
+    /// administrator that it began with.
+    fn is_embedded(&self) -> bool {
+        false
+    }
+
     /// Returns the provider that tokens come from, where we are not the issuer.
     fn provider(&self) -> Option<&dyn SignIn> {
         None
@@ -60,6 +66,16 @@ pub enum Grant {
     },
     /// A refresh token.
     Refresh(String),
+}
+
+impl Grant {
+    /// Returns its name in OAuth.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Code { .. } => "authorization_code",
+            Self::Refresh(_) => "refresh_token",
+        }
+    }
 }
 
 /// An identity provider that people sign in at.

@@ -7,13 +7,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::model::acl::{self, Inherited, Level, Standing};
+use crate::model::acl::{self, AceType, Inherited, Level, Standing};
 use crate::model::{
     Caller, Error, FileId, FileInfo, FolderId, FolderInfo, Node, NodeId, ParentId, Principal, ResourceId,
     Result, Rights, Share, ShareId, SharePath, ShareRole, Timestamp, Trustee,
 };
 use crate::ports::Reads;
-use crate::ports::metadata::{ChildQuery, SeenEntry, SeenShare};
+use crate::ports::metadata::{ChildQuery, SeenChain, SeenEntry, SeenShare};
 
 pub use crate::model::Right;
 
@@ -72,7 +72,18 @@ impl Standpoint {
         Level { entries: self.counting(entries).map(|entry| entry.ace).collect(), inherits_from_parent }
     }
 
-    fn decide(&self, above: Inherited, level: &Level) -> Rights {
+    /// Returns what the share's root passes on to what it holds.
+    pub(super) const fn below_root(&self) -> Inherited {
+        self.below_root
+    }
+
+    /// Tells whether the caller may read what lies below the root, as far as nothing there says otherwise.
+    pub(super) fn reads_below(&self) -> bool {
+        self.decide(self.below_root, &Level::default()).has(Right::Read)
+    }
+
+    /// Returns the caller's rights on a resource, from what it inherits and its own entries.
+    pub(super) fn decide(&self, above: Inherited, level: &Level) -> Rights {
         acl::decide(self.standing, above, level)
     }
 }
@@ -264,6 +275,11 @@ impl Place {
         folder.map_or(ParentId::Root(self.share.id), ParentId::Folder)
     }
 
+    /// Returns the folder and what lies above it, nearest first; nothing for the root.
+    pub fn chain(&self) -> &[Node] {
+        self.folder.as_ref().map(|folder| folder.chain.as_slice()).unwrap_or_default()
+    }
+
     /// Returns the path of a child of that name.
     pub fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.folder.as_ref().map(Located::path).unwrap_or_default())
@@ -431,7 +447,8 @@ impl Eyes {
     }
 }
 
-async fn entries_by_resource(
+/// Returns the entries on these resources that match the caller: with one query a thousand.
+pub(super) async fn entries_by_resource(
     rows: &mut dyn Reads,
     caller: &Caller,
     ids: &[ResourceId],
@@ -448,15 +465,26 @@ fn resource(id: impl Into<ResourceId>) -> String {
     format!("{}/{id}", id.kind())
 }
 
+/// Says that something is not there that is: to the caller it is the same, and only the audit learns.
+pub(super) fn hidden(caller: &Caller, right: Right, id: impl Into<ResourceId>) -> Error {
+    caller.hidden.note(right, id.into());
+    Error::NotFound
+}
+
+/// Tells whether rights let their holder do what `right` is for: nothing without READ, but change permissions.
+pub(super) fn lets(rights: Rights, right: Right) -> bool {
+    rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions)
+}
+
 /// A caller without READ gets 404; one with READ but without the right gets 403. Who may change permissions needs
 /// no READ for that.
-fn judge(rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
-    if rights.has(right) && (rights.has(Right::Read) || right == Right::ManagePermissions) {
+fn judge(caller: &Caller, rights: Rights, right: Right, id: impl Into<ResourceId>) -> Result<()> {
+    if lets(rights, right) {
         Ok(())
     } else if rights.has(Right::Read) {
         Err(Error::PermissionDenied { right: right.as_str(), resource: resource(id) })
     } else {
-        Err(Error::NotFound)
+        Err(hidden(caller, right, id))
     }
 }
 
@@ -481,7 +509,8 @@ pub async fn any_share(rows: &mut dyn Reads, caller: &Caller, id: ShareId, right
     any_seen_share(rows, caller, id, right).await.map(|(share, _)| share)
 }
 
-async fn any_seen_share(
+/// Returns a share on which the caller has `right`, in the trash or not, and where the caller stands in it.
+pub(super) async fn any_seen_share(
     rows: &mut dyn Reads,
     caller: &Caller,
     id: ShareId,
@@ -489,22 +518,35 @@ async fn any_seen_share(
 ) -> Result<(Share, Standpoint)> {
     let seen = rows.seen_share(caller, id).await?.ok_or(Error::NotFound)?;
     let standpoint = Standpoint::of(caller, &seen);
-    judge(standpoint.root, right, id)?;
+    judge(caller, standpoint.root, right, id)?;
     Ok((seen.share, standpoint))
 }
 
 /// Returns a node with the caller's rights on it, whatever they are, in the trash or not; nothing says yet that the
 /// caller may know of it.
 pub(super) async fn unjudged(rows: &mut dyn Reads, caller: &Caller, id: NodeId) -> Result<Located> {
-    let seen = rows.seen_chain(caller, id).await?.ok_or(Error::NotFound)?;
+    rows.seen_chain(caller, id).await?.map(|seen| located(caller, seen)).ok_or(Error::NotFound)
+}
+
+/// Returns those of these nodes that are there, each with the caller's rights on it, whatever they are: with one
+/// query, so that the time it takes does not tell which of them are there.
+pub(super) async fn unjudged_all(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[NodeId],
+) -> Result<Vec<Located>> {
+    Ok(rows.seen_chains(caller, ids).await?.into_iter().map(|seen| located(caller, seen)).collect())
+}
+
+fn located(caller: &Caller, seen: SeenChain) -> Located {
     let standpoint = Standpoint::of(caller, &seen.share);
-    Ok(Located::judged(standpoint, seen.share.share, seen.nodes))
+    Located::judged(standpoint, seen.share.share, seen.nodes)
 }
 
 /// Returns a node on which the caller has `right`, in the trash or not; its share must not be.
 pub async fn any_node(rows: &mut dyn Reads, caller: &Caller, id: NodeId, right: Right) -> Result<Located> {
     let found = unjudged(rows, caller, id).await?;
-    judge(found.rights, right, id)?;
+    judge(caller, found.rights, right, id)?;
     if found.share.is_deleted {
         return Err(Error::Gone { what: resource(id) });
     }
@@ -578,6 +620,36 @@ pub(super) async fn locate_all(
     Ok(found)
 }
 
+/// Returns those of these nodes that the caller may download: it has READ, and nothing there is in the trash.
+pub(super) async fn downloadable(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    ids: &[NodeId],
+) -> Result<Vec<Located>> {
+    let mut found = locate_all(rows, caller, ids).await?;
+    found.retain(|located| {
+        located.rights.has(Right::Read) && !located.share.is_deleted && located.trashed_at().is_none()
+    });
+    Ok(found)
+}
+
+/// Fails unless the caller has READ on a share, and CREATE or WRITE on it or by an entry on something in it.
+pub(super) async fn may_write_in(rows: &mut dyn Reads, caller: &Caller, id: ShareId) -> Result<()> {
+    let (share, standpoint) = seen_share(rows, caller, id, Right::Read).await?;
+    let writes = |rights: Rights| rights.has(Right::Create) || rights.has(Right::Write);
+    if writes(standpoint.root) {
+        return Ok(());
+    }
+    if share.has_acl {
+        let entries = rows.entries_in(caller, id).await?;
+        let allows = |entry: &SeenEntry| entry.ace.kind == AceType::Allow && writes(entry.ace.rights);
+        if standpoint.counting(&entries).any(allows) {
+            return Ok(());
+        }
+    }
+    Err(Error::PermissionDenied { right: Right::Create.as_str(), resource: resource(id) })
+}
+
 /// Returns many places of one share, or why each cannot be used: with three queries, however many there are.
 pub async fn places(
     rows: &mut dyn Reads,
@@ -597,14 +669,14 @@ pub async fn places(
         locate_all(rows, caller, &folders).await?.into_iter().map(|found| (found.node().id, found)).collect();
     let mut place = |parent: ParentId| match parent {
         ParentId::Root(root) if root == id => {
-            judge(standpoint.root, right, id)?;
+            judge(caller, standpoint.root, right, id)?;
             Ok(Place::root(seen.share.clone(), standpoint.clone()))
         }
         ParentId::Root(_) => Err(Error::NotFound),
         ParentId::Folder(folder) => {
             let found =
                 located.remove(&folder.into()).filter(|found| found.share.id == id).ok_or(Error::NotFound)?;
-            judge(found.rights, right, NodeId::Folder(folder))?;
+            judge(caller, found.rights, right, NodeId::Folder(folder))?;
             Ok(Place::folder(found.live()?))
         }
     };

@@ -10,15 +10,18 @@ use serde::Serialize;
 
 use super::access::{self, Located, Right};
 use super::mutation::{self, Mutation, Tx};
+use super::narrowing::{Copied, Slot};
 use super::tree;
 use crate::Drive;
-use crate::model::acl::{self, AceType, Level, Standing};
+use crate::model::acl::AceType;
 use crate::model::{
     AceId, AclEntry, AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, Member, Node, NodeId,
     Principal, ResourceId, ResourceKind, Result, Rights, Share, ShareId, ShareRole, Timestamp, Trustee,
     UserId,
 };
 use crate::ports::Reads;
+
+pub use super::narrowing::Narrowed;
 
 /// The most entries of one list: what a person can still understand.
 pub const MOST_ENTRIES: usize = 1000;
@@ -151,9 +154,7 @@ impl Managed {
                 if !self.share.has_acl {
                     tx.rows.mark_acl(tx.caller.tenant, self.share.id).await?;
                 }
-                let mut change = tree::change(found.node(), ChangeKind::Updated, found.path());
-                change.metadata["access_changed"] = true.into();
-                tx.change(change);
+                tx.change(tree::access_changed(found.node(), found.path()));
             }
         }
         tx.audit(self.audit(action).with(payload));
@@ -412,17 +413,6 @@ impl Mutation for Remove {
     }
 }
 
-/// What a principal lost where inherited entries became a resource's own.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Narrowed {
-    /// `user`, `group` or `everyone`.
-    pub principal_type: &'static str,
-    /// Which; nothing for everyone.
-    pub principal_id: Option<String>,
-    /// What it may not do any more.
-    pub permissions: Rights,
-}
-
 /// A list after its inheritance was changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Inheritance {
@@ -483,9 +473,6 @@ impl Mutation for SetInheritance {
     }
 }
 
-/// An entry's place in a list: whom it is about, its type, and whether it counts below.
-type Slot = (Trustee, AceType, bool);
-
 /// Turns all that a resource inherits, roles included, into entries of its own; returns who lost what.
 async fn copy(tx: &mut Tx<'_>, managed: &Managed) -> Result<Vec<Narrowed>> {
     let tenant = tx.caller.tenant;
@@ -503,7 +490,8 @@ async fn copy(tx: &mut Tx<'_>, managed: &Managed) -> Result<Vec<Narrowed>> {
     for (trustee, role) in &roles {
         *merged.entry((trustee.clone(), AceType::Allow, true)).or_default() |= role.rights();
     }
-    let narrowed = narrowed(&levels, &roles, &merged);
+    let copied = Copied { levels: &levels, roles: &roles, merged: &merged };
+    let narrowed = copied.narrowed(tx).await?;
     tx.rows.clear_acl(tenant, managed.resource).await?;
     for ((trustee, kind, inherits), rights) in merged {
         insert(tx, managed, &NewEntry { trustee, kind, rights, inherits }).await?;
@@ -519,39 +507,4 @@ async fn granted_roles(tx: &mut Tx<'_>, managed: &Managed) -> Result<Vec<(Truste
     };
     let granted = members.iter().filter(counts).map(|member| (member.principal.clone().into(), member.role));
     Ok(granted.chain(managed.share.is_public.then_some((Trustee::Everyone, ShareRole::Reader))).collect())
-}
-
-/// Compares what each trustee alone may do before and after, `everyone`'s entries included.
-fn narrowed(
-    levels: &[Vec<AclEntry>],
-    roles: &[(Trustee, ShareRole)],
-    merged: &BTreeMap<Slot, Rights>,
-) -> Vec<Narrowed> {
-    let trustees: std::collections::BTreeSet<&Trustee> = merged.keys().map(|(trustee, ..)| trustee).collect();
-    let loss = |trustee: &Trustee| {
-        let is_about = |other: &Trustee| other == trustee || *other == Trustee::Everyone;
-        let level = |entries: &Vec<AclEntry>| Level {
-            entries: entries.iter().filter(|entry| is_about(&entry.trustee)).map(AclEntry::ace).collect(),
-            ..Level::default()
-        };
-        let role = roles.iter().filter(|(other, _)| is_about(other)).map(|(_, role)| *role).max();
-        let from_root: Vec<Level> = levels.iter().rev().map(level).collect();
-        let before = acl::rights_along(Standing { is_tenant_admin: false, role }, &from_root);
-        let own = merged.iter().filter(|((other, ..), _)| is_about(other));
-        let own = own.map(|((_, kind, inherits), rights)| acl::Ace {
-            kind: *kind,
-            rights: *rights,
-            inherits: *inherits,
-        });
-        let fenced = Level { entries: own.collect(), inherits_from_parent: false };
-        before - acl::rights_along(Standing { is_tenant_admin: false, role }, &[fenced])
-    };
-    let lost =
-        trustees.into_iter().map(|trustee| (trustee, loss(trustee))).filter(|(_, lost)| !lost.is_empty());
-    lost.map(|(trustee, permissions)| Narrowed {
-        principal_type: trustee.kind(),
-        principal_id: trustee.principal().map(|principal| principal.id().to_owned()),
-        permissions,
-    })
-    .collect()
 }

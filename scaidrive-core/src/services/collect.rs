@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::delta;
 use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::model::{ChunkHash, ChunkState, ContentId, Error, Result, TenantId, Timestamp};
@@ -60,6 +61,9 @@ impl Plan {
 /// A failing listing or query ends the run with its error: it is never taken for "nothing there".
 pub async fn run(drive: &Drive, tenant: TenantId, plan: Plan) -> Result<Collected> {
     let mut done = Collected::default();
+    if !plan.dry_run {
+        delta::forget(drive, tenant).await?;
+    }
     let now = drive.meta.now().await?;
     let cutoff = now.minus(plan.grace);
     resume(drive, tenant, plan, &mut done).await?;

@@ -13,7 +13,7 @@ use super::tree;
 use crate::Drive;
 use crate::model::{
     Caller, ChangeKind, Error, FileFacts, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId,
-    ParentId, Result, UserId,
+    ParentId, Result, ShareId, UserId,
 };
 
 /// Files copied in one transaction: a larger folder is copied in several, so that nobody waits long.
@@ -36,6 +36,8 @@ impl Mutation for CopyFile {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<FileInfo> {
         let share =
             access::parent_place(tx.rows, tx.caller, self.target.parent, Right::Create).await?.share.id;
+        let from = access::file(tx.rows, tx.caller, self.id, Right::Read).await?.share.id;
+        lock_both(tx, from, share).await?;
         let place = tree::place(tx, share, self.target.parent, Right::Create).await?;
         let source = access::file(tx.rows, tx.caller, self.id, Right::Read).await?;
         let name = self.target.name.clone().unwrap_or_else(|| source.node().name.clone());
@@ -55,14 +57,17 @@ impl Mutation for CopyFile {
     }
 }
 
+/// Takes the shared tree locks of both shares in id order: whoever takes the right to read away from there waits for
+/// this, or this for that.
+async fn lock_both(tx: &mut Tx<'_>, from: ShareId, to: ShareId) -> Result<()> {
+    for share in [from.min(to), from.max(to)] {
+        tx.rows.lock_tree_shared(tx.caller.tenant, share).await?;
+    }
+    Ok(())
+}
+
 /// Returns the row of a copy of a file.
-fn copy_of(
-    tx: &Tx<'_>,
-    source: &Node,
-    share: crate::model::ShareId,
-    parent: ParentId,
-    name: FileName,
-) -> Result<Node> {
+fn copy_of(tx: &Tx<'_>, source: &Node, share: ShareId, parent: ParentId, name: FileName) -> Result<Node> {
     let facts = source.file.clone().ok_or(Error::NotFound)?;
     let user: UserId = tx.caller.user.clone();
     Ok(Node {
@@ -110,14 +115,20 @@ pub async fn folder(drive: &Drive, caller: &Caller, id: FolderId, target: Target
     for batch in files.chunks(COPY_BATCH) {
         let batch =
             batch.iter().filter_map(|file| Some((file.clone(), *copies.get(&file.parent)?))).collect();
-        mutation::run(drive, caller, CopyFiles { share: place.share.id, files: batch }).await?;
+        mutation::run(
+            drive,
+            caller,
+            CopyFiles { from: source.share.id, share: place.share.id, files: batch },
+        )
+        .await?;
     }
     folders::get(drive, caller, top.id).await
 }
 
 /// Copies files into folders that were made for them.
 struct CopyFiles {
-    share: crate::model::ShareId,
+    from: ShareId,
+    share: ShareId,
     files: Vec<(Node, FolderId)>,
 }
 
@@ -127,13 +138,18 @@ impl Mutation for CopyFiles {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let mut places: HashMap<FolderId, Place> = HashMap::new();
-        let mut copies = Vec::with_capacity(self.files.len());
+        lock_both(tx, self.from, self.share).await?;
+        let sources = self.readable(tx).await?;
+        let (mut copies, mut from) = (Vec::with_capacity(self.files.len()), HashMap::new());
         for (source, folder) in &self.files {
             if !places.contains_key(folder) {
                 let place = tree::place(tx, self.share, ParentId::Folder(*folder), Right::Create).await?;
                 places.insert(*folder, place);
             }
-            let copy = copy_of(tx, source, self.share, ParentId::Folder(*folder), source.name.clone())?;
+            // Gone or out of sight since the copy began: it is left out, as from a listing.
+            let Some(now) = sources.get(&source.id) else { continue };
+            let copy = copy_of(tx, now, self.share, ParentId::Folder(*folder), source.name.clone())?;
+            from.insert(copy.id, source.id);
             copies.push(copy);
         }
         tx.rows.insert_nodes(&copies).await?;
@@ -147,8 +163,24 @@ impl Mutation for CopyFiles {
             let path = place.path_of(copy.name.as_str());
             tx.charge(copy.share, &copy.owner, tree::usage_of(copy));
             tx.change(tree::change(copy, ChangeKind::Created, path.clone()));
-            tx.audit(tree::audit("file.copy", copy.id, path));
+            tx.audit(tree::audit("file.copy", copy.id, path).with(json!({ "from": from.get(&copy.id) })));
         }
         Ok(())
+    }
+}
+
+impl CopyFiles {
+    /// Returns the sources as they are now, those that the caller may still read.
+    async fn readable(&self, tx: &mut Tx<'_>) -> Result<HashMap<NodeId, Node>> {
+        let ids: Vec<NodeId> = self.files.iter().map(|(source, _)| source.id).collect();
+        let found = access::locate_all(tx.rows, tx.caller, &ids).await?;
+        let is_there = |source: &access::Located| {
+            source.rights.has(Right::Read) && source.trashed_at().is_none() && !source.share.is_deleted
+        };
+        Ok(found
+            .into_iter()
+            .filter(is_there)
+            .map(|source| (source.node().id, source.node().clone()))
+            .collect())
     }
 }

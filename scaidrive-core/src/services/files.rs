@@ -23,9 +23,17 @@ pub struct IfMatch(pub Option<Vec<String>>);
 impl IfMatch {
     /// Fails unless one of the tags is the content's checksum or the version's id, or `*`.
     pub fn check(&self, facts: &FileFacts) -> Result<()> {
+        self.check_tags(&facts.checksum.to_string(), &facts.version_id.to_string())
+    }
+
+    /// Fails unless one of the tags is the checksum of a file's content or its version's id, or `*`.
+    pub fn check_file(&self, file: &FileInfo) -> Result<()> {
+        self.check_tags(&file.checksum_sha256.to_string(), &file.version_id.to_string())
+    }
+
+    fn check_tags(&self, checksum: &str, version: &str) -> Result<()> {
         let Some(tags) = &self.0 else { return Ok(()) };
-        let (checksum, version) = (facts.checksum.to_string(), facts.version_id.to_string());
-        let holds = tags.iter().any(|tag| *tag == checksum || *tag == version || tag == "*");
+        let holds = tags.iter().any(|tag| tag == checksum || tag == version || tag == "*");
         if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
     }
 }

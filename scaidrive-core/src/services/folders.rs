@@ -1,6 +1,7 @@
 //! Folders: create, look at, list, change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -101,12 +102,27 @@ pub(super) fn new_in(tx: &mut Tx<'_>, place: &Place, name: FileName) -> Result<N
 
 /// Renames a folder: one row and one change, whatever it holds.
 pub async fn rename(drive: &Drive, caller: &Caller, id: FolderId, name: FileName) -> Result<FolderInfo> {
-    mutation::run(drive, caller, RenameFolder { id, name }).await
+    rename_if(drive, caller, id, name, Arc::new(|_| Ok(()))).await
+}
+
+/// What a folder must be for a change to go ahead: `If-Match`.
+pub type Precondition = Arc<dyn Fn(&FolderInfo) -> Result<()> + Send + Sync>;
+
+/// Renames a folder if it is what it must be.
+pub async fn rename_if(
+    drive: &Drive,
+    caller: &Caller,
+    id: FolderId,
+    name: FileName,
+    holds: Precondition,
+) -> Result<FolderInfo> {
+    mutation::run(drive, caller, RenameFolder { id, name, holds }).await
 }
 
 struct RenameFolder {
     id: FolderId,
     name: FileName,
+    holds: Precondition,
 }
 
 #[async_trait]
@@ -117,7 +133,9 @@ impl Mutation for RenameFolder {
         // A rename moves nothing: the shared lock keeps the ancestors in place.
         let before = access::folder(tx.rows, tx.caller, self.id, Right::Write).await?;
         tx.rows.lock_tree_shared(tx.caller.tenant, before.share.id).await?;
+        tx.rows.lock_node(tx.caller.tenant, self.id.into()).await?;
         let found = access::folder(tx.rows, tx.caller, self.id, Right::Write).await?;
+        (self.holds)(&found.folder_info().ok_or(Error::NotFound)?)?;
         let mut node = found.node().clone();
         node.name = self.name.clone();
         if node.name != found.node().name {

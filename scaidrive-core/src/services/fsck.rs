@@ -31,7 +31,7 @@ pub struct Report {
     pub missing: Vec<String>,
     /// Objects whose size or bytes are not what their hash says.
     pub corrupt: Vec<String>,
-    /// Contents that name a chunk without a live row.
+    /// Contents, and chunks sent for contents to come, that name a chunk without a live row.
     pub dangling: Vec<String>,
     /// Objects without a row: a leak, not a loss.
     pub orphaned: u64,
@@ -67,6 +67,9 @@ pub async fn run(drive: &Drive, tenant: TenantId, deep: bool) -> Result<Report> 
     let mut rows = drive.read().await?;
     for (content, chunk) in rows.dangling_contents(tenant, NAMED as u32).await? {
         report.note(|report| &mut report.dangling, format!("content {content}: chunk {chunk}"));
+    }
+    for chunk in rows.dangling_sent(tenant, NAMED as u32).await? {
+        report.note(|report| &mut report.dangling, format!("sent: chunk {chunk}"));
     }
     counters(&mut *rows, tenant, &mut report).await?;
     Ok(report)

@@ -10,6 +10,7 @@ use super::users::check_admin;
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, Group, GroupId, Principal, ResourceKind, Result, Timestamp,
+    check_description,
 };
 
 /// How many groups may hold each other, one in the next.
@@ -64,6 +65,7 @@ fn check_name(name: &str) -> Result<()> {
 pub async fn create(drive: &Drive, caller: &Caller, new: NewGroup) -> Result<Group> {
     check_admin(caller)?;
     check_name(&new.name)?;
+    check_description("description", new.description.as_deref())?;
     mutation::run(drive, caller, Create(new)).await
 }
 
@@ -114,6 +116,7 @@ pub struct GroupPatch {
 pub async fn patch(drive: &Drive, caller: &Caller, id: &GroupId, patch: GroupPatch) -> Result<Group> {
     check_admin(caller)?;
     patch.name.as_deref().map(check_name).transpose()?;
+    check_description("description", patch.description.as_ref().and_then(Option::as_deref))?;
     mutation::run(drive, caller, Patch { id: id.clone(), patch }).await
 }
 
@@ -128,6 +131,8 @@ impl Mutation for Patch {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Group> {
         check_admin(tx.caller)?;
+        // One at a time: each lays its change over what the one before has left.
+        tx.rows.lock_groups(tx.caller.tenant).await?;
         let mut group = tx.rows.group(tx.caller.tenant, &self.id).await?.ok_or(Error::NotFound)?;
         let patch = self.patch.clone();
         group.name = patch.name.unwrap_or(group.name);
@@ -248,7 +253,10 @@ impl Mutation for SetMember {
             leave(tx, &self.id, &self.member).await?
         };
         match (self.is_member, changed) {
-            (_, true) => Ok(()),
+            (_, true) => {
+                tx.created(&self.member);
+                Ok(())
+            }
             (true, false) => Err(Error::AlreadyExists { what: format!("member {}", self.member) }),
             (false, false) => Err(Error::NotFound),
         }

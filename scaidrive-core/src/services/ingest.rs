@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::chunking::{self, ChunkReader};
-use crate::model::{Chunk, ChunkHash, ChunkState, Error, Result, Sha256Hash, TenantId, Timestamp};
+use crate::model::{
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, Result, Sha256Hash, TenantId, Timestamp,
+};
 use crate::ports::metadata::{ContentRow, ManifestEntry};
 use crate::ports::{Key, Outcome, Writes};
 
@@ -26,7 +28,7 @@ const BUFFERED_BYTES: usize = 48 << 20;
 const WINDOW_BYTES: std::ops::RangeInclusive<usize> = (2 << 20)..=(8 << 20);
 
 /// Windows of one transfer under way at once: one is put while the next is read.
-const WINDOWS: usize = 2;
+pub(super) const WINDOWS: usize = 2;
 
 /// How long a writer waits for a chunk that is being removed: longer than a removal that goes well.
 const DELETING_PATIENCE: Duration = Duration::from_secs(90);
@@ -44,6 +46,16 @@ impl StoredContent {
     /// Fails once a touch is older than half the grace: then nobody may refer to its chunks any more.
     pub fn check_fresh(&self, now: Timestamp, grace: Duration) -> Result<()> {
         check_fresh(self.touched_at, now, grace)
+    }
+
+    /// Tells whether a client named its chunks, so that it may have sent some of them for it.
+    pub(super) fn is_assembled(&self) -> bool {
+        self.row.chunking == CUT_BY_CLIENT
+    }
+
+    /// Returns its chunks.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = ChunkHash> {
+        self.row.chunks.iter().map(|entry| entry.hash)
     }
 }
 
@@ -153,18 +165,18 @@ impl Manifest {
 }
 
 /// Counts transfers, so that each knows its part of the memory.
-struct Transfer;
+pub(super) struct Transfer;
 
 static TRANSFERS: AtomicUsize = AtomicUsize::new(0);
 
 impl Transfer {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         TRANSFERS.fetch_add(1, Ordering::Relaxed);
         Self
     }
 
     #[expect(clippy::unused_self, reason = "only somebody who counts may ask")]
-    fn window_bytes(&self) -> usize {
+    pub(super) fn window_bytes(&self) -> usize {
         let fair = BUFFERED_BYTES / TRANSFERS.load(Ordering::Relaxed).max(1) / (WINDOWS + 1);
         fair.clamp(*WINDOW_BYTES.start(), *WINDOW_BYTES.end())
     }
@@ -223,6 +235,7 @@ pub(super) async fn secure(drive: &Drive, tenant: TenantId, chunks: &[Chunk]) ->
     // In key order, so that two writers of the same chunks wait for each other instead of deadlocking.
     sizes.sort_unstable();
     let touched = touch(drive, tenant, sizes).await?;
+    drive.deduplicated.add(tenant, chunks.len() - touched.to_put.len());
     if touched.to_put.is_empty() {
         return Ok(touched.at);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use super::mutation::audit_row;
 use super::transaction::{Transaction, transact};
@@ -64,24 +65,41 @@ fn note_result(drive: &Drive, caller: &Caller, event: AuditEvent, result: &str) 
     drive.journal.push(caller.tenant, row);
 }
 
-/// Notes that a caller was refused, if that is what the error says; `action` is what it tried.
-pub fn note_refusal(drive: &Drive, caller: &Caller, action: &str, error: &Error) {
+/// Notes that a caller was refused, if that is what the error says; `tried` is what it asked for.
+///
+/// What is there but not for the caller to know was answered like what is not there: that is a refusal too, and only
+/// here are the two told apart. Whoever asks for what never was is not refused anything.
+pub fn note_refusal(drive: &Drive, caller: &Caller, tried: &str, error: &Error) {
+    let mut payload = json!({ "tried": tried, "error": error.to_string() });
+    let mut category = AuditCategory::Authorization;
     let resource = match error {
-        Error::PermissionDenied { resource, .. } => resource.as_str(),
-        Error::OwnerOnly { .. } | Error::Suspended | Error::ScopeInsufficient { .. } => "",
+        Error::PermissionDenied { resource, .. } => resource.clone(),
+        Error::OwnerOnly { .. } | Error::Suspended | Error::ScopeInsufficient { .. } => String::new(),
+        Error::Unauthenticated { .. } => {
+            category = AuditCategory::Authentication;
+            String::new()
+        }
+        Error::NotFound => {
+            let Some((right, resource)) = caller.hidden.take() else { return };
+            payload["right"] = json!(right.as_str());
+            format!("{}/{resource}", resource.kind())
+        }
         _ => return,
     };
-    let (kind, id) = resource.split_once('/').unwrap_or(("", resource));
-    let kind = kind.parse().unwrap_or(ResourceKind::Tenant);
-    let id = if id.is_empty() { caller.tenant.to_string() } else { id.to_owned() };
-    let event = AuditEvent::new(AuditCategory::Authorization, "refused", kind, id);
-    let payload = serde_json::json!({ "tried": action, "error": error.to_string() });
-    note_result(
-        drive,
-        caller,
-        AuditEvent { severity: Severity::Warning, ..event }.with(payload),
-        error.code(),
-    );
+    let (kind, id) = resource_of(caller, &resource);
+    let event = AuditEvent::new(category, "refused", kind, id);
+    let event = AuditEvent { severity: Severity::Warning, ..event }.with(payload);
+    note_result(drive, caller, event, error.code());
+}
+
+/// Reads `kind/id`, or `what kind/id holds`; what is about no single thing is about the tenant.
+fn resource_of(caller: &Caller, text: &str) -> (ResourceKind, String) {
+    let thing = text.strip_prefix("what ").and_then(|rest| rest.strip_suffix(" holds")).unwrap_or(text);
+    let (kind, id) = thing.split_once('/').unwrap_or_default();
+    match kind.parse() {
+        Ok(kind) => (kind, id.to_owned()),
+        Err(_) => (ResourceKind::Tenant, caller.tenant.to_string()),
+    }
 }
 
 /// Writes what was gathered, every now and then, for ever.
@@ -135,5 +153,25 @@ impl Transaction for Append {
             rows.append_audit(tenant, &own).await?;
         }
         Ok((Outcome::Commit, ()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_about_the_thing_that_the_error_names_or_the_tenant() {
+        let tenant: TenantId = "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let caller = Caller::local(tenant, "ada".parse().unwrap(), String::new());
+        for (text, kind, id) in [
+            ("file/fil_1", ResourceKind::File, "fil_1"),
+            ("user/a/b", ResourceKind::User, "a/b"),
+            ("what folder/fld_1 holds", ResourceKind::Folder, "fld_1"),
+            ("partner", ResourceKind::Tenant, "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+            ("", ResourceKind::Tenant, "tnt_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ] {
+            assert_eq!(resource_of(&caller, text), (kind, id.to_owned()), "{text}");
+        }
     }
 }

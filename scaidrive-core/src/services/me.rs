@@ -51,12 +51,12 @@ pub async fn quota(drive: &Drive, caller: &Caller) -> Result<MyQuota> {
     Ok(MyQuota { user_id: caller.user.clone(), used_bytes, quota_bytes, percent_used })
 }
 
-/// Returns the files the caller changed last, newest first.
+/// Returns the files the caller changed last, as far as listings show them, newest first.
 pub async fn recent(drive: &Drive, caller: &Caller, limit: u32) -> Result<Vec<FileInfo>> {
     let mut rows = drive.read().await?;
     let nodes = rows.recent(caller.tenant, &caller.user, limit).await?;
     let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
-    let mut seen = readable(&mut *rows, caller, &ids).await?;
+    let mut seen = listed(&mut *rows, caller, &ids).await?;
     Ok(ids.iter().filter_map(|id| seen.remove(id)?.file_info()).collect())
 }
 
@@ -75,12 +75,13 @@ pub struct Favorite {
     pub folder: Option<FolderInfo>,
 }
 
-/// Returns the caller's favourites that it may still see, newest first.
+/// Returns the caller's favourites that listings show it, newest first; the others stay marked until it may see them
+/// again.
 pub async fn favorites(drive: &Drive, caller: &Caller) -> Result<Vec<Favorite>> {
     let mut rows = drive.read().await?;
     let marked = rows.favorites(caller.tenant, &caller.user).await?;
     let ids: Vec<NodeId> = marked.iter().map(|(id, _)| *id).collect();
-    let seen = readable(&mut *rows, caller, &ids).await?;
+    let seen = listed(&mut *rows, caller, &ids).await?;
     let favorite = |(id, created_at): &(NodeId, Timestamp)| {
         let located = seen.get(id)?;
         let (file, folder) = (located.file_info(), located.folder_info());
@@ -89,12 +90,12 @@ pub async fn favorites(drive: &Drive, caller: &Caller) -> Result<Vec<Favorite>> 
     Ok(marked.iter().filter_map(favorite).collect())
 }
 
-/// Returns those of these nodes that are live and that the caller may read.
-async fn readable(rows: &mut dyn Reads, caller: &Caller, ids: &[NodeId]) -> Result<HashMap<NodeId, Located>> {
+/// Returns those of these nodes that are live and that listings show the caller.
+async fn listed(rows: &mut dyn Reads, caller: &Caller, ids: &[NodeId]) -> Result<HashMap<NodeId, Located>> {
     let all = access::locate_all(rows, caller, ids).await?;
-    let seen = all.into_iter().filter(|found| {
-        found.rights.has(Right::Read) && found.trashed_at().is_none() && !found.share.is_deleted
-    });
+    let seen = all
+        .into_iter()
+        .filter(|found| found.is_listed() && found.trashed_at().is_none() && !found.share.is_deleted);
     Ok(seen.map(|found| (found.node().id, found)).collect())
 }
 

@@ -11,7 +11,7 @@ use super::{shares, tree};
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, ResourceKind, Result,
-    Share, ShareId, ShareRole, Timestamp, Usage, UserId,
+    Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
 };
 use crate::ports::Reads;
 
@@ -110,6 +110,14 @@ pub(super) async fn lock(tx: &mut Tx<'_>, id: ShareId) -> Result<(Share, Standpo
     access::share(tx.rows, tx.caller, id, Right::ManagePermissions).await?;
     tx.rows.lock_tree(tx.caller.tenant, id).await?.ok_or(Error::NotFound)?;
     access::seen_share(tx.rows, tx.caller, id, Right::ManagePermissions).await
+}
+
+/// Takes a share's row alone, in the trash or not, and returns it, if the caller may read it. It is looked at first:
+/// who may not know of it neither waits for it nor makes others wait.
+pub(super) async fn lock_any(tx: &mut Tx<'_>, id: ShareId) -> Result<Share> {
+    access::any_share(tx.rows, tx.caller, id, Right::Read).await?;
+    tx.rows.lock_tree(tx.caller.tenant, id).await?.ok_or(Error::NotFound)?;
+    access::any_share(tx.rows, tx.caller, id, Right::Read).await
 }
 
 /// Fails if a role is above what the caller has itself: nobody grants, changes or takes away such a one.
@@ -385,12 +393,11 @@ impl Mutation for TransferShare {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
         let tenant = tx.caller.tenant;
-        tx.rows.lock_tree(tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::any_share(tx.rows, tx.caller, self.id, Right::Read).await?;
+        let mut share = lock_any(tx, self.id).await?;
         check_owner(tx.caller, tx.caller.is(&share.owner))?;
         let new_owner = match &self.new_owner {
             NewOwner::Principal(principal) => principal.clone(),
-            NewOwner::Id(id) => shares::known_owner(tx.rows, tx.caller, id).await?,
+            NewOwner::Id(id) => shares::known_owner(tx.rows, tx.caller, "new_owner_id", id).await?,
         };
         known_principal(tx.rows, tx.caller, &new_owner).await?;
         let (members, _) = tx.rows.members(tenant, self.id, u32::MAX, 0).await?;
@@ -398,6 +405,10 @@ impl Mutation for TransferShare {
             tx.rows.delete_member(tenant, member.id).await?;
         }
         let old_owner = std::mem::replace(&mut share.owner, new_owner);
+        if old_owner != share.owner {
+            // As with every member who goes: nothing that it was allowed here stays behind.
+            tx.rows.delete_allows(tenant, self.id, &old_owner).await?;
+        }
         share.modified_at = tx.now;
         tx.rows.update_share(&share).await?;
         insert_owner(tx, &share).await?;
@@ -434,8 +445,10 @@ impl Mutation for TransferNode {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Located> {
         let found = tree::locked_node(tx, self.id, Right::Read).await?;
         check_owner(tx.caller, found.node().owner == tx.caller.user)?;
-        let unknown = || Error::invalid("new_owner_id", "no such user", self.new_owner.as_str());
-        tx.rows.user(tx.caller.tenant, &self.new_owner).await?.ok_or_else(unknown)?;
+        let user = tx.rows.user(tx.caller.tenant, &self.new_owner).await?;
+        if user.is_none_or(|user| user.status == UserStatus::Deleted) {
+            return Err(Error::invalid("new_owner_id", "no such user", self.new_owner.as_str()));
+        }
         let usage = charged(tx, &found).await?;
         tx.charge(found.share.id, &found.node().owner, usage.negated());
         tx.charge(found.share.id, &self.new_owner, usage);

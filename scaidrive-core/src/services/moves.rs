@@ -8,7 +8,7 @@ use super::tree;
 use crate::Drive;
 use crate::model::{
     Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId,
-    Result, ShareId, Usage, UserId,
+    ResourceId, Result, ShareId, Usage, UserId,
 };
 
 /// Where something goes.
@@ -67,6 +67,9 @@ impl Mutation for Move {
             );
             change.old_path = Some(found.path());
             tx.change(change);
+            if moved && inherits_other_entries(tx, &found, &place).await? {
+                tx.change(tree::access_changed(&node, path.clone()));
+            }
         } else {
             cross_shares(tx, &found, &node, &path).await?;
         }
@@ -95,6 +98,24 @@ async fn lock_both(tx: &mut Tx<'_>, id: NodeId, parent: ParentId) -> Result<(Loc
     }
 }
 
+/// Tells whether what a moved folder holds may be seen by others than before: whether anything that lies above it on one
+/// side alone has entries of its own, or does not inherit.
+async fn inherits_other_entries(tx: &mut Tx<'_>, found: &Located, place: &Place) -> Result<bool> {
+    if found.node().id.as_folder().is_none() || !found.share.has_acl {
+        return Ok(false);
+    }
+    let (before, after) = (found.ancestors(), place.chain());
+    let on_one_side = |side: &[Node], other: &[Node]| {
+        side.iter().filter(|node| other.iter().all(|same| same.id != node.id)).cloned().collect::<Vec<_>>()
+    };
+    let differing = [on_one_side(before, after), on_one_side(after, before)].concat();
+    if differing.iter().any(|node| !node.inherit_acl) {
+        return Ok(true);
+    }
+    let ids: Vec<ResourceId> = differing.iter().map(|node| node.id.into()).collect();
+    tx.rows.have_entries(tx.caller.tenant, &ids).await
+}
+
 /// Rewrites what a move to another share changes below a folder, and tells readers of both shares.
 async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str) -> Result<()> {
     for (owner, usage) in whole_usage(tx, found.node()).await? {
@@ -107,9 +128,9 @@ async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str)
     if found.share.has_acl {
         tx.rows.mark_acl(node.tenant, node.share).await?;
     }
-    tx.rows.move_acl(node.tenant, node.id, node.share).await?;
+    tx.rows.move_acl(node.tenant, node.id, (found.share.id, node.share), tx.now).await?;
     tx.change(tree::gone(found.share.id, node.id, found.path()));
-    tx.change(tree::change(node, ChangeKind::Created, path));
+    tx.change(tree::appeared(node, path));
     Ok(())
 }
 

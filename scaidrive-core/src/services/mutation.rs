@@ -57,6 +57,7 @@ struct Effects {
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
     created: Option<String>,
+    wakes_tenant: bool,
 }
 
 impl Tx<'_> {
@@ -84,6 +85,11 @@ impl Tx<'_> {
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
+    }
+
+    /// Makes everybody who waits for something in the tenant look again: for what is no change of a share.
+    pub fn wake(&mut self) {
+        self.effects.wakes_tenant = true;
     }
 
     /// Says what a request that must have one effect has made; the first word counts.
@@ -162,6 +168,7 @@ struct MutationUnit<M: Mutation> {
 struct Done<T> {
     output: T,
     shares: BTreeSet<ShareId>,
+    wakes_tenant: bool,
     position: i64,
     has_jobs: bool,
 }
@@ -199,10 +206,10 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
-        let (shares, has_jobs) =
-            (effects.changes.iter().map(|change| change.share).collect(), !effects.jobs.is_empty());
+        let shares = effects.changes.iter().map(|change| change.share).collect();
+        let (has_jobs, wakes_tenant) = (!effects.jobs.is_empty(), effects.wakes_tenant);
         let position = self.settle(rows, effects, now).await?;
-        let done = Done { output, shares, position, has_jobs };
+        let done = Done { output, shares, wakes_tenant, position, has_jobs };
         *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
         Ok(Outcome::Commit)
     }
@@ -247,7 +254,10 @@ impl<M: Mutation> MutationUnit<M> {
         rows.note_once(&self.caller, once, &DoneOnce { digest, resource_id }, once::since(now), now).await
     }
 
-    fn logged(&self, change: Change, position: i64, now: Timestamp) -> LoggedChange {
+    fn logged(&self, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
+        if let Some(device) = &self.caller.device {
+            change.metadata["device_id"] = device.as_str().into();
+        }
         LoggedChange {
             id: ChangeId::new(self.ids.ulid()),
             position,
@@ -300,10 +310,11 @@ pub(super) fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, no
 
 /// Nudges and wake-ups may get lost: the feed and the job rows are the truth.
 async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
-    for share in &done.shares {
-        let nudge = Nudge { tenant: caller.tenant, share: Some(*share), position: done.position };
+    let whole_tenant = done.wakes_tenant.then_some(None);
+    for share in done.shares.iter().copied().map(Some).chain(whole_tenant) {
+        let nudge = Nudge { tenant: caller.tenant, share, position: done.position };
         if let Err(error) = drive.pubsub.publish(nudge).await {
-            tracing::warn!(%error, share = %share, "a nudge was lost");
+            tracing::warn!(%error, ?share, "a nudge was lost");
         }
     }
     if done.has_jobs

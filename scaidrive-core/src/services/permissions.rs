@@ -22,17 +22,8 @@ pub struct Question {
 /// Answers questions in their order. What is not there may not be done, as with what is not visible.
 pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Result<Vec<bool>> {
     let mut rows = drive.read().await?;
-    let mut ids: Vec<_> = questions.iter().filter_map(|question| question.resource.node()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let nodes = match ids.as_slice() {
-        // One query finds one; many cost few.
-        [id] => match access::unjudged(&mut *rows, caller, *id).await {
-            Err(Error::NotFound) => Vec::new(),
-            found => vec![found?],
-        },
-        ids => access::locate_all(&mut *rows, caller, ids).await?,
-    };
+    let ids: Vec<_> = questions.iter().filter_map(|question| question.resource.node()).collect();
+    let nodes = access::unjudged_all(&mut *rows, caller, &ids).await?;
     let mut answers = Vec::with_capacity(questions.len());
     for Question { resource, right } in questions {
         let rights = match resource {
@@ -43,7 +34,7 @@ pub async fn check(drive: &Drive, caller: &Caller, questions: &[Question]) -> Re
                 nodes.iter().find(|found| found.node().id == *id).map(|found| found.rights)
             }
         };
-        answers.push(rights.is_some_and(|rights| rights.has(*right)));
+        answers.push(rights.is_some_and(|rights| access::lets(rights, *right)));
     }
     Ok(answers)
 }
@@ -119,7 +110,7 @@ pub async fn effective(
     let own = Sight::of(&mut *rows, caller, resource).await?;
     let manages = own.rights().has(Right::ManagePermissions);
     if !manages && !own.rights().has(Right::Read) {
-        return Err(Error::NotFound);
+        return Err(access::hidden(caller, Right::Read, resource));
     }
     let Some(user) = user.filter(|user| **user != caller.user) else {
         return Ok(own.effective(explain, manages));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::access::{self, Right};
+use super::delta;
 use super::mutation::{self, Mutation, Tx};
 use super::users::check_admin;
 use crate::Drive;
@@ -27,7 +28,9 @@ pub(super) async fn pending_bytes(
     user: &UserId,
     now: Timestamp,
 ) -> Result<i64> {
-    rows.pending_uploads(tenant, user, now).await
+    let since = delta::since(rows.now().await?);
+    let chunks = rows.pending_chunk_bytes(tenant, user, since).await?;
+    Ok(rows.pending_uploads(tenant, user, now).await?.saturating_add(chunks))
 }
 
 /// Judges a change by every quota that it concerns; returns what administrators must be told of, or fails with
@@ -111,7 +114,7 @@ async fn judge(
     if verdict.passed != quota.warned || verdict.grace_started_at != quota.grace_started_at {
         quota.warned = verdict.passed;
         quota.grace_started_at = verdict.grace_started_at;
-        rows.put_quota(tenant, &quota).await?;
+        rows.note_quota(tenant, &quota).await?;
     }
     Ok(warns.then(|| warning(&quota, standing.used)))
 }
@@ -124,6 +127,25 @@ fn warning(quota: &Quota, used: i64) -> AuditEvent {
     let severity = if quota.warned >= 3 { Severity::Critical } else { Severity::Warning };
     let event = AuditEvent::new(AuditCategory::Admin, "quota.warning", ResourceKind::Quota, quota.id);
     AuditEvent { severity, ..event }.with(payload)
+}
+
+/// Fails with `QuotaExceeded` unless so much more fits into the user's quota, beside what it uses and has pending.
+pub(super) async fn check_pending(
+    rows: &mut dyn Reads,
+    tenant: TenantId,
+    user: &UserId,
+    more: u64,
+) -> Result<()> {
+    let Some(quota) = rows.quota(tenant, &QuotaTarget::User(user.clone())).await? else { return Ok(()) };
+    if more == 0 || quota.limits.limit_bytes.is_none() {
+        return Ok(());
+    }
+    let used = rows.usage(tenant, &UsageTarget::User(user.clone())).await?.total_bytes();
+    let now = rows.now().await?;
+    let pending = pending_bytes(rows, tenant, user, now).await?;
+    let all = used.saturating_add(pending).saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
+    let may_grow = quota.judge(all, now).may_grow;
+    if may_grow { Ok(()) } else { Err(Error::QuotaExceeded { level: quota.target.kind() }) }
 }
 
 /// A quota as the wire shows it; without an id where none is set.
@@ -288,6 +310,9 @@ impl Mutation for Change {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<QuotaInfo> {
         check_admin(tx.caller)?;
+        if self.target == QuotaTarget::Tenant {
+            check_above(tx.caller)?;
+        }
         check_target(tx.rows, tx.caller, &self.target).await?;
         let tenant = tx.caller.tenant;
         let old = tx.rows.quota(tenant, &self.target).await?;
@@ -309,20 +334,26 @@ impl Mutation for Change {
         if !matches!(self.edit, Edit::Remove) {
             tx.rows.put_quota(tenant, &quota).await?;
         }
+        if self.target == QuotaTarget::Tenant {
+            check_allocation(tx, tenant, quota.most()).await?;
+        }
         mirror(tx, &quota).await?;
-        tell(tx, &quota);
+        tell(tx, tenant, &quota);
         let set = (!matches!(self.edit, Edit::Remove)).then_some(quota);
         Ok(QuotaInfo::of(tenant, &self.target, set))
     }
 }
 
-fn tell(tx: &mut Tx<'_>, quota: &Quota) {
+fn tell(tx: &mut Tx<'_>, tenant: TenantId, quota: &Quota) {
+    // Who sets the quotas of several tenants must be told of which this is.
+    let target = match &quota.target {
+        QuotaTarget::Tenant => format!("tenant:{tenant}"),
+        other => other.to_string(),
+    };
     let payload = json!({
-        "target": quota.target.to_string(), "limits": quota.limits, "exempt": quota.exempt,
-        "exempt_reason": quota.exempt_reason,
+        "target": target, "limits": quota.limits, "exempt": quota.exempt, "exempt_reason": quota.exempt_reason,
     });
-    let event = AuditEvent::new(AuditCategory::Admin, "quota.set", ResourceKind::Quota, &quota.target);
-    tx.audit(event.with(payload));
+    tx.audit(AuditEvent::new(AuditCategory::Admin, "quota.set", ResourceKind::Quota, target).with(payload));
 }
 
 /// Keeps the limit that a share shows of itself.
@@ -347,6 +378,25 @@ pub(super) async fn set_share_limit(tx: &mut Tx<'_>, share: ShareId, limit_bytes
     let mut quota = old.unwrap_or_else(|| Quota { id, ..Quota::unlimited(target.clone()) });
     quota.limits.limit_bytes = limit_bytes;
     tx.rows.put_quota(tx.caller.tenant, &quota).await
+}
+
+/// Sets the limit of a user, or removes its quota, as creating and changing a user do; what else was set stays. What is
+/// so already is no change, and nobody is told.
+pub(super) async fn set_user_limit(tx: &mut Tx<'_>, user: &UserId, limit_bytes: Option<u64>) -> Result<()> {
+    let target = QuotaTarget::User(user.clone());
+    let old = tx.rows.quota(tx.caller.tenant, &target).await?;
+    if old.as_ref().and_then(|quota| quota.limits.limit_bytes) == limit_bytes && limit_bytes.is_some() {
+        return Ok(());
+    }
+    let edit = match (old, limit_bytes) {
+        (None, None) => return Ok(()),
+        (Some(_), None) => Edit::Remove,
+        (old, _) => {
+            let limits = old.map_or_else(|| Quota::unlimited(target.clone()).limits, |quota| quota.limits);
+            Edit::Limits(Limits { limit_bytes, ..limits })
+        }
+    };
+    Change { target, edit }.apply(tx).await.map(drop)
 }
 
 /// Sets a tenant's quota: administrators of the installation, within what its partner may allocate.
@@ -379,30 +429,33 @@ impl Mutation for SetTenant {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<QuotaInfo> {
         check_above(tx.caller)?;
-        let partner = tx.rows.tenant(self.tenant).await?.ok_or(Error::NotFound)?.partner_id;
-        tx.rows.lock_partner(partner).await?;
-        let mut limits = tx.rows.tenant_limits(partner).await?;
-        for (tenant, limit) in &mut limits {
-            if *tenant == self.tenant {
-                *limit = self.limits.limit_bytes;
-            }
-        }
-        let most = tx.rows.partner_limit(partner).await?.flatten();
-        check_allocation(most, &limits)?;
+        tx.rows.tenant(self.tenant).await?.ok_or(Error::NotFound)?;
         let old = tx.rows.quota(self.tenant, &QuotaTarget::Tenant).await?;
         let id = QuotaId::new(tx.ulid());
         let quota = Quota {
             limits: self.limits.clone(),
             ..old.unwrap_or_else(|| Quota { id, ..Quota::unlimited(QuotaTarget::Tenant) })
         };
+        check_allocation(tx, self.tenant, quota.most()).await?;
         tx.rows.put_quota(self.tenant, &quota).await?;
-        tell(tx, &quota);
+        tell(tx, self.tenant, &quota);
         Ok(QuotaInfo::of(self.tenant, &QuotaTarget::Tenant, Some(quota)))
     }
 }
 
-/// Fails if the limits of a partner's tenants are together more than the partner's own.
-fn check_allocation(most: Option<u64>, limits: &[(TenantId, Option<u64>)]) -> Result<()> {
+/// Fails if what a tenant is to have is, with what its partner's other tenants have, more than the partner's limit.
+async fn check_allocation(tx: &mut Tx<'_>, tenant: TenantId, wanted: Option<u64>) -> Result<()> {
+    let partner = tx.rows.tenant(tenant).await?.ok_or(Error::NotFound)?.partner_id;
+    tx.rows.lock_partner(partner).await?;
+    let mut limits = tx.rows.tenant_limits(partner).await?;
+    for (_, limit) in limits.iter_mut().filter(|(other, _)| *other == tenant) {
+        *limit = wanted;
+    }
+    check_fits(tx.rows.partner_limit(partner).await?.flatten(), &limits)
+}
+
+/// Fails if what a partner's tenants can use is together more than the partner's own limit.
+fn check_fits(most: Option<u64>, limits: &[(TenantId, Option<u64>)]) -> Result<()> {
     let Some(most) = most else { return Ok(()) };
     let sum = limits.iter().try_fold(0u128, |sum, (_, limit)| limit.map(|limit| sum + u128::from(limit)));
     if sum.is_some_and(|sum| sum <= u128::from(most)) {
@@ -450,7 +503,7 @@ impl Mutation for SetPartner {
         tx.rows.lock_partner(self.partner).await?;
         tx.rows.partner_limit(self.partner).await?.ok_or(Error::NotFound)?;
         let limits = tx.rows.tenant_limits(self.partner).await?;
-        check_allocation(self.limit_bytes, &limits)?;
+        check_fits(self.limit_bytes, &limits)?;
         tx.rows.set_partner_limit(self.partner, self.limit_bytes).await?;
         let event = AuditEvent::new(AuditCategory::Admin, "quota.set", ResourceKind::Quota, self.partner);
         tx.audit(event.with(json!({ "limit_bytes": self.limit_bytes })));

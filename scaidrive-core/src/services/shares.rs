@@ -10,7 +10,8 @@ use super::{acl, members, quotas};
 use crate::Drive;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Change, ChangeKind, Error, GroupId, Principal, ResourceKind, Result,
-    Share, ShareId, ShareRole, ShareType, Usage, UsageTarget, User, UserId,
+    Share, ShareId, ShareRole, ShareType, Usage, UsageTarget, User, UserId, UserStatus, check_description,
+    check_settings,
 };
 use crate::ports::Reads;
 
@@ -52,6 +53,7 @@ fn check_name(name: &str) -> Result<()> {
 /// Creates a share: a tenant admin any, a user project shares of its own where the tenant allows it.
 pub async fn create(drive: &Drive, caller: &Caller, new: NewShare) -> Result<Share> {
     check_name(&new.name)?;
+    check_description("description", new.description.as_deref())?;
     mutation::run(drive, caller, CreateShare(new)).await
 }
 
@@ -64,7 +66,7 @@ impl Mutation for CreateShare {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
         let tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
         let owner = match &self.0.owner {
-            Some(id) => known_owner(tx.rows, tx.caller, id).await?,
+            Some(id) => known_owner(tx.rows, tx.caller, "owner_id", id).await?,
             None => Principal::User(tx.caller.user.clone()),
         };
         if !tx.caller.is_admin() {
@@ -106,11 +108,17 @@ fn new_share(tx: &Tx<'_>, name: String, share_type: ShareType, owner: Principal)
     }
 }
 
-/// Returns the user or group of an id; a user where both have it.
-pub(super) async fn known_owner(rows: &mut dyn Reads, caller: &Caller, id: &str) -> Result<Principal> {
-    let unknown = || Error::invalid("owner_id", "no such user or group", id);
+/// Returns the user or group of an id that a field of the request gives; a user where both have it.
+pub(super) async fn known_owner(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    field: &'static str,
+    id: &str,
+) -> Result<Principal> {
+    let unknown = || Error::invalid(field, "no such user or group", id);
     let user: UserId = id.parse().map_err(|_| unknown())?;
-    if rows.user(caller.tenant, &user).await?.is_some() {
+    let found = rows.user(caller.tenant, &user).await?;
+    if found.is_some_and(|found| found.status != UserStatus::Deleted) {
         return Ok(Principal::User(user));
     }
     let group: GroupId = id.parse().map_err(|_| unknown())?;
@@ -274,6 +282,8 @@ pub struct SharePatch {
 /// Changes a share.
 pub async fn patch(drive: &Drive, caller: &Caller, id: ShareId, patch: SharePatch) -> Result<Share> {
     patch.name.as_deref().map(check_name).transpose()?;
+    check_description("description", patch.description.as_ref().and_then(Option::as_deref))?;
+    patch.settings.as_ref().map(check_settings).transpose()?;
     let share = mutation::run(drive, caller, PatchShare { id, patch }).await?;
     with_usage(&mut *drive.read().await?, caller, share).await
 }
@@ -288,8 +298,7 @@ impl Mutation for PatchShare {
     type Output = Share;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
-        tx.rows.lock_tree(tx.caller.tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::share(tx.rows, tx.caller, self.id, Right::ManagePermissions).await?;
+        let (mut share, _) = members::lock(tx, self.id).await?;
         let patch = self.patch.clone();
         if let Some(quota) = patch.quota_bytes {
             if !tx.caller.is_admin() {
@@ -334,8 +343,7 @@ impl Mutation for TrashShare {
     type Output = Share;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Share> {
-        tx.rows.lock_tree(tx.caller.tenant, self.id).await?.ok_or(Error::NotFound)?;
-        let mut share = access::any_share(tx.rows, tx.caller, self.id, Right::Read).await?;
+        let mut share = members::lock_any(tx, self.id).await?;
         if !tx.caller.is(&share.owner) && !tx.caller.is_admin() {
             return Err(Error::OwnerOnly { action: "delete or restore a share" });
         }

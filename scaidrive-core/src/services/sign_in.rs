@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::identity::{self, RequestInfo};
 use crate::Drive;
 use crate::model::{Error, Result};
 use crate::ports::{Grant, SignIn};
@@ -21,9 +22,17 @@ pub async fn entry(drive: &Drive) -> Result<Entry> {
     Ok(Entry { authorize_url: provider.authorize_url().await?, client_id: client_id.to_owned() })
 }
 
-/// Returns the tokens that the provider gives for a grant.
-pub async fn exchange(drive: &Drive, grant: &Grant) -> Result<Value> {
-    registered(drive)?.0.exchange(grant).await
+/// Returns the tokens that the provider gives for a grant. Whom they speak for has signed in with that: this is noted
+/// here, and not again when the token is used. A refusal of the provider's names nobody; it is only logged.
+pub async fn exchange(drive: &Drive, grant: &Grant, request: RequestInfo) -> Result<Value> {
+    let tokens = registered(drive)?.0.exchange(grant).await?;
+    if let (Some(identity), Some(token)) = (&drive.identity, tokens["access_token"].as_str()) {
+        // Whatever is wrong with it will be said when it is used; the provider gave it, and it may be good once only.
+        if let Err(error) = identity::let_in(drive, identity.as_ref(), token, request, grant.kind()).await {
+            tracing::info!(%error, "the provider gave a token that lets nobody in here");
+        }
+    }
+    Ok(tokens)
 }
 
 /// Tells whether tokens can be verified; nothing where there is no provider.

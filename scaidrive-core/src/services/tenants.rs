@@ -1,28 +1,21 @@
-//! Tenants and users, as the CLI and the first start make them.
-
-use std::sync::Arc;
+//! Tenants as their administrators see them, and users as the CLI and the first start make them.
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::mutation::{self, Mutation, Tx};
-use super::transaction::{Transaction, transact};
-use super::{identity, shares, users};
+use super::{identity, quotas, shares, users};
 use crate::Drive;
 use crate::model::{
-    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, Quota, QuotaId, ResourceKind, Result,
-    Tenant, TenantId, TenantSettings, User, UserId, UserStatus,
+    AdminRole, AuditCategory, AuditEvent, Caller, Error, PartnerId, ResourceKind, Result, Tenant, TenantId,
+    TenantRef, TenantSettings, User, UserId, UserStatus, check_settings,
 };
-use crate::ports::{Clock, Ids, Outcome, Writes};
+use crate::ports::Reads;
 
-/// Creates a tenant, and the first partner where there is none.
-pub async fn create(drive: &Drive, name: &str) -> Result<Tenant> {
-    check_name(name)?;
-    transact(drive, CreateTenant::new(drive, name, false)).await
-}
+pub use super::new_tenant::{NewTenant, create, create_as, create_for_partner, first};
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
         return Err(Error::invalid(
             "name",
@@ -33,8 +26,20 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Returns a tenant of a partner, to administrators of the installation.
+pub async fn one_of_partner(
+    drive: &Drive,
+    caller: &Caller,
+    partner: PartnerId,
+    id: TenantId,
+) -> Result<Tenant> {
+    check_partner(caller)?;
+    let found = drive.read().await?.tenant(id).await?;
+    found.filter(|tenant| tenant.partner_id == partner).ok_or(Error::NotFound)
+}
+
 /// Fails unless the caller administers the installation: every partner's tenants with it.
-fn check_partner(caller: &Caller) -> Result<()> {
+pub(super) fn check_partner(caller: &Caller) -> Result<()> {
     if caller.admin_role == Some(AdminRole::SuperAdmin) {
         return Ok(());
     }
@@ -68,108 +73,6 @@ pub async fn of_partner(
     Ok(Tenants { tenants: tenants.into_iter().skip(offset as usize).take(limit as usize).collect(), total })
 }
 
-/// Creates a tenant of a partner that has some already.
-pub async fn create_for_partner(
-    drive: &Drive,
-    caller: &Caller,
-    partner: PartnerId,
-    name: &str,
-    display_name: Option<String>,
-) -> Result<Tenant> {
-    of_partner(drive, caller, partner, 1, 0).await?;
-    check_name(name)?;
-    display_name.as_deref().map(check_name).transpose()?;
-    let new = CreateTenant { partner: Some(partner), display_name, ..CreateTenant::new(drive, name, false) };
-    let tenant = transact(drive, new).await?;
-    mutation::run(drive, caller, NoteCreated(tenant.clone())).await?;
-    Ok(tenant)
-}
-
-/// Tells the administrators of who made a tenant that it did.
-struct NoteCreated(Tenant);
-
-#[async_trait]
-impl Mutation for NoteCreated {
-    type Output = ();
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
-        tx.audit(AuditEvent::new(AuditCategory::Admin, "tenant.create", ResourceKind::Tenant, self.0.id));
-        Ok(())
-    }
-}
-
-/// Returns the first tenant, made now if there is none: several first starts at once make one.
-pub async fn first(drive: &Drive) -> Result<Tenant> {
-    transact(drive, CreateTenant::new(drive, "Default", true)).await
-}
-
-/// A tenant has no caller and no log of its own before it exists, so this is no mutation.
-struct CreateTenant {
-    id: TenantId,
-    name: String,
-    display_name: Option<String>,
-    /// Nothing for the first partner, made now if there is none.
-    partner: Option<PartnerId>,
-    only_if_first: bool,
-    ids: Arc<dyn Ids>,
-    clock: Arc<dyn Clock>,
-}
-
-impl CreateTenant {
-    fn new(drive: &Drive, name: &str, only_if_first: bool) -> Self {
-        Self {
-            id: TenantId::new(drive.ids.ulid()),
-            name: name.to_owned(),
-            display_name: None,
-            partner: None,
-            only_if_first,
-            ids: Arc::clone(&drive.ids),
-            clock: Arc::clone(&drive.clock),
-        }
-    }
-}
-
-#[async_trait]
-impl Transaction for CreateTenant {
-    type Answer = Tenant;
-
-    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, Tenant)> {
-        let now = self.clock.now();
-        if self.only_if_first
-            && let Some(first) = rows.tenants().await?.into_iter().next()
-        {
-            return Ok((Outcome::Commit, first));
-        }
-        // A commit whose outcome was unknown may have gone through after all.
-        if let Some(already) = rows.tenant(self.id).await? {
-            return Ok((Outcome::Commit, already));
-        }
-        let partner_id = if let Some(id) = self.partner.or(rows.first_partner().await?) {
-            id
-        } else {
-            let id = PartnerId::new(self.ids.ulid());
-            rows.insert_partner(id, "Default", now).await?;
-            id
-        };
-        let tenant = Tenant {
-            id: self.id,
-            partner_id,
-            name: self.name.clone(),
-            display_name: self.display_name.clone(),
-            status: UserStatus::Active,
-            created_at: now,
-            settings: TenantSettings::default(),
-        };
-        rows.insert_tenant(&tenant).await?;
-        if rows.partner_limit(partner_id).await?.flatten().is_some() {
-            // What the partner has is kept by allocation: a new tenant has nothing until it gets something.
-            let id = QuotaId::new(self.ids.ulid());
-            rows.put_quota(tenant.id, &Quota { id, ..Quota::of_nothing() }).await?;
-        }
-        Ok((Outcome::Commit, tenant))
-    }
-}
-
 /// Returns all tenants, oldest first.
 pub async fn list(drive: &Drive) -> Result<Vec<Tenant>> {
     drive.read().await?.tenants().await
@@ -178,6 +81,14 @@ pub async fn list(drive: &Drive) -> Result<Vec<Tenant>> {
 /// Returns a tenant.
 pub async fn get(drive: &Drive, id: TenantId) -> Result<Tenant> {
     drive.read().await?.tenant(id).await?.ok_or(Error::NotFound)
+}
+
+/// Returns which tenant is meant; that a tenant of our own id is there is for who asks to find out.
+pub async fn find(rows: &mut dyn Reads, named: &TenantRef) -> Result<Option<TenantId>> {
+    match named {
+        TenantRef::Own(id) => Ok(Some(*id)),
+        TenantRef::External(id) => rows.tenant_called(id).await,
+    }
 }
 
 /// Returns the caller's tenant with its settings, to its administrators.
@@ -221,11 +132,13 @@ impl Mutation for PatchTenant {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Tenant> {
         users::check_admin(tx.caller)?;
-        let mut tenant = tx.rows.tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+        // One at a time: each lays its change over what the one before has left.
+        let mut tenant = tx.rows.lock_tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
         let patch = self.0.clone();
         tenant.name = patch.name.unwrap_or(tenant.name);
         tenant.display_name = patch.display_name.unwrap_or(tenant.display_name);
         tenant.settings = overlaid(&tenant.settings, &patch.settings)?;
+        check_settings(&tenant.settings.other)?;
         tx.rows.update_tenant(&tenant).await?;
         let event = AuditEvent::new(AuditCategory::Admin, "tenant.update", ResourceKind::Tenant, tenant.id);
         tx.audit(event.with(json!({ "settings": patch.settings })));
@@ -264,11 +177,13 @@ pub struct NewUser {
     pub display_name: Option<String>,
     /// Administrative role, if any.
     pub admin_role: Option<AdminRole>,
+    /// The user's own limit in bytes, if any.
+    pub quota_bytes: Option<u64>,
 }
 
 /// Creates a user of the caller's tenant; `AlreadyExists` if there is one of that id.
 pub async fn create_user(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User> {
-    match mutation::run(drive, caller, CreateUser { new, keep: false }).await? {
+    match mutation::run(drive, caller, CreateUser { new, source: "local", keep: false }).await? {
         (user, true) => Ok(user),
         (user, false) => Err(Error::AlreadyExists { what: format!("user/{}", user.id) }),
     }
@@ -279,7 +194,7 @@ pub async fn provision(drive: &Drive, caller: &Caller, new: NewUser) -> Result<U
     let new = NewUser { id: Some(caller.user.clone()), ..new };
     // The user cannot act before it is there.
     let system = caller.as_system(system_user("identity")?);
-    Ok(mutation::run(drive, &system, CreateUser { new, keep: true }).await?.0)
+    Ok(mutation::run(drive, &system, CreateUser { new, source: "jit", keep: true }).await?.0)
 }
 
 /// Gives a user what comes with its first sign-in: a share of its own; and who was awaited is active from then on.
@@ -306,8 +221,7 @@ impl Mutation for FirstSignIn {
             user.status = UserStatus::Active;
             tx.rows.update_user(&user).await?;
         }
-        // The administrator that an installation begins with is no person.
-        if user.status == UserStatus::Active && user.id.as_str() != FIRST_ADMIN {
+        if user.status == UserStatus::Active && !user.is_bootstrap() {
             shares::make_personal(tx, &user).await?;
         }
         tx.audit(AuditEvent::new(
@@ -322,6 +236,8 @@ impl Mutation for FirstSignIn {
 
 struct CreateUser {
     new: NewUser,
+    /// Who makes it.
+    source: &'static str,
     /// Whether a user that is there already is as good, as at a first sign-in.
     keep: bool,
 }
@@ -337,12 +253,13 @@ impl Mutation for CreateUser {
             name: self.new.name.clone(),
             display_name: self.new.display_name.clone(),
             admin_role: self.new.admin_role,
-            provisioning_source: if self.keep { "jit" } else { "local" }.to_owned(),
+            provisioning_source: self.source.to_owned(),
             ..User::new(tx.caller.tenant, id, tx.now)
         };
         if tx.rows.insert_user(&user).await? {
             let action = if self.keep { "user.provision" } else { "user.create" };
             tx.audit(AuditEvent::new(AuditCategory::Admin, action, ResourceKind::User, &user.id));
+            quotas::set_user_limit(tx, &user.id, self.new.quota_bytes).await?;
             tx.created(&user.id);
             return Ok((user, true));
         }
@@ -364,11 +281,12 @@ pub async fn bootstrap(drive: &Drive) -> Result<(Tenant, User, bool)> {
         admin_role: Some(AdminRole::SuperAdmin),
         ..NewUser::default()
     };
-    let (user, made) = mutation::run(drive, &caller, CreateUser { new, keep: true }).await?;
+    let create = CreateUser { new, source: User::BOOTSTRAP, keep: true };
+    let (user, made) = mutation::run(drive, &caller, create).await?;
     Ok((tenant, user, made))
 }
 
-/// The administrator of a new installation.
+/// The id of the administrator that an installation begins with; somebody else may have it where there is none.
 pub const FIRST_ADMIN: &str = "admin";
 
 /// Returns the caller that a user is to the CLI and to host programs, with every scope; a suspended one may not act.

@@ -4,6 +4,7 @@
 //! item trashed on its own stays in the trash when a folder above it is purged; its place is gone then.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
+    Caller, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
     ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
@@ -73,11 +74,28 @@ pub enum RestoredItem {
 /// Takes an item out of the trash: back to its place, to the share's root if that is gone, under another name
 /// if its own is taken. An item that is only below a trashed folder comes out alone.
 pub async fn restore(drive: &Drive, caller: &Caller, id: NodeId) -> Result<RestoredItem> {
-    mutation::run(drive, caller, Restore { id }).await
+    restore_as(drive, caller, id, None, Arc::new(|_| Ok(()))).await
+}
+
+/// What a restored item must be for the restore to go ahead: `If-Match`.
+pub type Precondition = Arc<dyn Fn(&RestoredItem) -> Result<()> + Send + Sync>;
+
+/// Takes an item out of the trash under another name, if one is given: a taken one is `NameConflict` then. Where
+/// the item, as it came back, is not what it must be, it stays in the trash.
+pub async fn restore_as(
+    drive: &Drive,
+    caller: &Caller,
+    id: NodeId,
+    name: Option<FileName>,
+    holds: Precondition,
+) -> Result<RestoredItem> {
+    mutation::run(drive, caller, Restore { id, name, holds }).await
 }
 
 struct Restore {
     id: NodeId,
+    name: Option<FileName>,
+    holds: Precondition,
 }
 
 #[async_trait]
@@ -87,7 +105,8 @@ impl Mutation for Restore {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<RestoredItem> {
         let found = tree::locked_node(tx, self.id, Right::Write).await?;
         if found.trashed_at().is_none() {
-            return shown(found);
+            let item = shown(found)?;
+            return (self.holds)(&item).map(|()| item);
         }
         let mut node = found.node().clone();
         let place = home(tx, &node).await?;
@@ -96,13 +115,17 @@ impl Mutation for Restore {
             tx.charge(node.share, &owner, usage.trashed().negated());
         }
         node.parent = place.id();
-        node.name = tree::free_name(tx, node.parent, &node.name, "restored").await?;
+        node.name = match &self.name {
+            Some(name) => name.clone(),
+            None => tree::free_name(tx, node.parent, &node.name, "restored").await?,
+        };
         node.trashed_at = None;
         place.check_limits(node.name.as_str())?;
         tx.rows.update_node(&node).await?;
-        tx.change(tree::change(&node, ChangeKind::Created, place.path_of(node.name.as_str())));
+        tx.change(tree::appeared(&node, place.path_of(node.name.as_str())));
         tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
-        shown(access::unjudged(tx.rows, tx.caller, self.id).await?)
+        let item = shown(access::unjudged(tx.rows, tx.caller, self.id).await?)?;
+        (self.holds)(&item).map(|()| item)
     }
 }
 
@@ -195,7 +218,7 @@ pub struct TrashItem {
     /// Its id.
     pub id: NodeId,
     /// Its name.
-    pub name: crate::model::FileName,
+    pub name: FileName,
     /// File or folder.
     #[serde(rename = "type")]
     pub kind: crate::model::NodeKind,
@@ -294,9 +317,11 @@ fn parse_key(text: &str) -> Result<(Timestamp, NodeId)> {
     Ok((Timestamp::from_micros(micros), id.parse().map_err(|_| wrong())?))
 }
 
-/// Purges everything that is in a share's trash now; returns how many items that were.
+/// Purges what is in a share's trash now and is the caller's to remove; returns how many items that were.
+///
+/// Needs DELETE on the share, and on each item: those without are left where they are.
 pub async fn empty(drive: &Drive, caller: &Caller, share: ShareId) -> Result<u64> {
-    access::share(&mut *drive.read().await?, caller, share, Right::Read).await?;
+    access::share(&mut *drive.read().await?, caller, share, Right::Delete).await?;
     let mut purged = 0;
     let mut after = None;
     loop {

@@ -1,6 +1,6 @@
 //! What the use-cases of files and folders share: placing nodes, references to contents, change rows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use super::access::{self, Located, Place, Right};
 use super::ingest::StoredContent;
 use super::mutation::Tx;
 use crate::model::{
-    AuditCategory, AuditEvent, Change, ChangeKind, ContentId, Error, FileName, Node, NodeId, NodeKind,
-    ParentId, ResourceKind, Result, ShareId, Usage, Version, VersionId,
+    AuditCategory, AuditEvent, Change, ChangeKind, ChunkHash, ContentId, Error, FileName, Node, NodeId,
+    NodeKind, ParentId, ResourceKind, Result, ShareId, Usage, Version, VersionId,
 };
 use crate::ports::metadata::ContentRow;
 
@@ -49,8 +49,16 @@ pub(super) async fn lock_for(tx: &mut Tx<'_>, id: NodeId, share: ShareId) -> Res
 }
 
 /// Makes sure that the rows of contents exist, so that versions may refer to them in this transaction.
+///
+/// Chunks that the caller sent for them are pending no more.
 pub(super) async fn refer_to(tx: &mut Tx<'_>, contents: &[&StoredContent], grace: Duration) -> Result<()> {
     let tenant = tx.caller.tenant;
+    let sent: BTreeSet<ChunkHash> = contents
+        .iter()
+        .filter(|content| content.is_assembled())
+        .flat_map(|content| content.hashes())
+        .collect();
+    tx.rows.settle_sent(tenant, &tx.caller.user, &sent.into_iter().collect::<Vec<_>>()).await?;
     let now = tx.rows.now().await?;
     contents.iter().try_for_each(|content| content.check_fresh(now, grace))?;
     // One row each, in key order: a batch may hold the same content many times.
@@ -142,6 +150,23 @@ pub(super) fn change(node: &Node, kind: ChangeKind, path: impl Into<String>) -> 
         metadata: state(node),
         ..Change::of_node(node.share, node.id, kind)
     }
+}
+
+/// Returns the change row of a node that others than before may see, with all it holds: readers look into it again.
+pub(super) fn access_changed(node: &Node, path: impl Into<String>) -> Change {
+    let mut change = change(node, ChangeKind::Updated, path);
+    change.metadata["access_changed"] = true.into();
+    change
+}
+
+/// Returns the change row of a node that appears with all it holds, which no row of its own tells of: readers look into
+/// such a folder themselves.
+pub(super) fn appeared(node: &Node, path: impl Into<String>) -> Change {
+    let mut change = change(node, ChangeKind::Created, path);
+    if node.kind() == NodeKind::Folder {
+        change.metadata["covers_subtree"] = true.into();
+    }
+    change
 }
 
 /// Returns a change row for a node that is gone from its place.

@@ -5,11 +5,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::mutation::{self, Mutation, Tx};
+use super::quotas;
 use super::tenants::{self, NewUser};
 use crate::Drive;
 use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, Group, ResourceKind, Result, User, UserId,
-    UserStatus,
+    UserStatus, check_description,
 };
 use crate::ports::metadata::UserSearch;
 
@@ -86,7 +87,9 @@ pub async fn create(drive: &Drive, caller: &Caller, new: NewUser) -> Result<User
     check_admin(caller)?;
     check_role(caller, new.admin_role)?;
     check_texts([("email", &new.email), ("name", &new.name), ("display_name", &new.display_name)])?;
-    Ok(UserInfo::of(tenants::create_user(drive, caller, new).await?, None))
+    check_limit(new.quota_bytes)?;
+    let quota_bytes = new.quota_bytes;
+    Ok(UserInfo::of(tenants::create_user(drive, caller, new).await?, quota_bytes))
 }
 
 fn check_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t Option<String>)>) -> Result<()> {
@@ -97,6 +100,15 @@ fn check_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t Option<String>)
         }
     }
     Ok(())
+}
+
+fn check_limit(quota_bytes: Option<u64>) -> Result<()> {
+    match quota_bytes {
+        Some(bytes) if i64::try_from(bytes).is_err() => {
+            Err(Error::invalid("quota_bytes", "at most 2^63 - 1", bytes))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Nobody makes an administrator of the installation who is none.
@@ -122,6 +134,8 @@ pub struct UserPatch {
     pub status: Option<UserStatus>,
     /// Administrative role; `Some(None)` removes it.
     pub admin_role: Option<Option<AdminRole>>,
+    /// The user's own limit in bytes; `Some(None)` removes its quota.
+    pub quota_bytes: Option<Option<u64>>,
 }
 
 /// Changes a user.
@@ -130,7 +144,9 @@ pub async fn patch(drive: &Drive, caller: &Caller, id: &UserId, patch: UserPatch
     let flat = |text: &Option<Option<String>>| text.clone().flatten();
     let texts = [flat(&patch.email), flat(&patch.name), flat(&patch.display_name)];
     check_texts(["email", "name", "display_name"].into_iter().zip(&texts))?;
+    check_description("avatar_url", patch.avatar_url.as_ref().and_then(Option::as_deref))?;
     check_role(caller, patch.admin_role.flatten())?;
+    check_limit(patch.quota_bytes.flatten())?;
     let user =
         mutation::run(drive, caller, ChangeUser { id: id.clone(), patch, action: "user.update" }).await?;
     shown(drive, user).await
@@ -172,12 +188,17 @@ impl Mutation for ChangeUser {
             return Err(Error::invalid("id", message, self.id.as_str()));
         }
         tx.rows.update_user(&user).await?;
+        // Who may act no more, or may see less, is not served any longer by what is open.
+        tx.wake();
         let payload = json!({
             "status": [before.status, user.status], "admin_role": [before.admin_role, user.admin_role],
         });
         tx.audit(
             AuditEvent::new(AuditCategory::Admin, self.action, ResourceKind::User, &user.id).with(payload),
         );
+        if let Some(quota_bytes) = self.patch.quota_bytes {
+            quotas::set_user_limit(tx, &user.id, quota_bytes).await?;
+        }
         Ok(user)
     }
 }

@@ -55,11 +55,16 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// Applies an event whose signature holds, unless it came before or a newer one did.
 pub async fn apply(drive: &Drive, event: WebhookEvent) -> Result<WebhookOutcome> {
     check(&event, drive.clock.now())?;
-    if drive.read().await?.tenant(event.tenant_id).await?.is_none() {
-        // Other installations have the same provider.
-        return Ok(WebhookOutcome::Ignored);
-    }
-    let caller = tenants::system_caller(drive, event.tenant_id, "scaikey")?;
+    let mut rows = drive.read().await?;
+    let named = tenants::find(&mut *rows, &event.tenant_id).await?;
+    let found = match named {
+        Some(id) => rows.tenant(id).await?,
+        None => None,
+    };
+    drop(rows);
+    // Other installations have the same provider.
+    let Some(tenant) = found else { return Ok(WebhookOutcome::Ignored) };
+    let caller = tenants::system_caller(drive, tenant.id, "scaikey")?;
     mutation::run(drive, &caller, Apply(event)).await
 }
 
@@ -93,9 +98,9 @@ impl Mutation for Apply {
     type Output = WebhookOutcome;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<WebhookOutcome> {
-        let event = &self.0;
-        tx.rows.forget_webhook_events(event.tenant_id, tx.now.minus(REMEMBERED)).await?;
-        if !tx.rows.insert_webhook_event(event.tenant_id, &event.event_id, tx.now).await? {
+        let (event, tenant) = (&self.0, tx.caller.tenant);
+        tx.rows.forget_webhook_events(tenant, tx.now.minus(REMEMBERED)).await?;
+        if !tx.rows.insert_webhook_event(tenant, &event.event_id, tx.now).await? {
             return Ok(WebhookOutcome::Duplicate);
         }
         match event.kind.resource() {
@@ -111,12 +116,17 @@ impl Mutation for Apply {
 
 /// Tells whether an event is news about a thing, and remembers that it was applied.
 async fn is_news(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str) -> Result<bool> {
-    let last = tx.rows.lock_webhook_resource(event.tenant_id, kind, id).await?;
-    if event.timestamp < last {
+    if is_late(tx, event, kind, id).await? {
         return Ok(false);
     }
-    tx.rows.set_webhook_resource(event.tenant_id, kind, id, event.timestamp).await?;
+    tx.rows.set_webhook_resource(tx.caller.tenant, kind, id, event.timestamp).await?;
     Ok(true)
+}
+
+/// Tells whether a newer event about a thing was applied.
+async fn is_late(tx: &mut Tx<'_>, event: &WebhookEvent, kind: &str, id: &str) -> Result<bool> {
+    let last = tx.rows.lock_webhook_resource(tx.caller.tenant, kind, id).await?;
+    Ok(event.timestamp < last)
 }
 
 fn subject<T: std::str::FromStr>(event: &WebhookEvent) -> Result<T> {
@@ -129,17 +139,27 @@ async fn apply_user(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutc
     if !is_news(tx, event, "user", id.as_str()).await? {
         return Ok(WebhookOutcome::Stale);
     }
+    let tenant = tx.caller.tenant;
     // One whom we have not seen yet is written down too: a suspension must hold at the first sign-in.
-    if tx.rows.lock_user(event.tenant_id, &id).await?.is_none() {
-        tx.rows.insert_user(&User::new(event.tenant_id, id.clone(), tx.now)).await?;
+    if tx.rows.lock_user(tenant, &id).await?.is_none() {
+        tx.rows.insert_user(&User::new(tenant, id.clone(), tx.now)).await?;
     }
-    let user = tx.rows.lock_user(event.tenant_id, &id).await?.ok_or(Error::NotFound)?;
+    let user = tx.rows.lock_user(tenant, &id).await?.ok_or(Error::NotFound)?;
+    if user.is_bootstrap() {
+        return Ok(somebody_else(&id));
+    }
     let user = updated(user, event, tx.now);
     tx.rows.update_user(&user).await?;
     let told = json!({ "event_id": event.event_id, "event_type": event.kind, "status": user.status });
     let audit = AuditEvent::new(AuditCategory::Admin, "user.sync", ResourceKind::User, &user.id);
     tx.audit(audit.with(told));
     Ok(WebhookOutcome::Applied)
+}
+
+/// Passes over an event about a user who is only called like the administrator that the installation began with.
+fn somebody_else(id: &UserId) -> WebhookOutcome {
+    tracing::warn!(user = %id, "the provider tells of a user who has the id of our own first administrator: ignored");
+    WebhookOutcome::Ignored
 }
 
 /// Returns the user as an event leaves it; what the event does not tell stays.
@@ -162,13 +182,15 @@ fn updated(user: User, event: &WebhookEvent, now: Timestamp) -> User {
 }
 
 async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    if event.resource.id != event.tenant_id.to_string() {
-        return Err(Error::invalid("resource", "is another tenant", event.resource.id.as_str()));
+    let tenant = tx.rows.lock_tenant(tx.caller.tenant).await?.ok_or(Error::NotFound)?;
+    let (id, told) = (tenant.id.to_string(), event.resource.id.as_str());
+    if told != id && tenant.external_id.as_ref().is_none_or(|id| id.as_str() != told) {
+        return Err(Error::invalid("resource", "is another tenant", told));
     }
-    if !is_news(tx, event, "tenant", &event.resource.id).await? {
+    // By our id: a provider that uses both names of it tells of one thing.
+    if !is_news(tx, event, "tenant", &id).await? {
         return Ok(WebhookOutcome::Stale);
     }
-    let tenant = tx.rows.tenant(event.tenant_id).await?.ok_or(Error::NotFound)?;
     let tenant = Tenant {
         name: event.text("name").unwrap_or(tenant.name),
         status: event.text("status").and_then(|status| status.parse().ok()).unwrap_or(tenant.status),
@@ -183,11 +205,11 @@ async fn apply_tenant(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOu
 
 async fn apply_group(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
     let id: GroupId = subject(event)?;
-    tx.rows.lock_groups(event.tenant_id).await?;
+    tx.rows.lock_groups(tx.caller.tenant).await?;
     if !is_news(tx, event, "group", id.as_str()).await? {
         return Ok(WebhookOutcome::Stale);
     }
-    let is_known = tx.rows.group(event.tenant_id, &id).await?.is_some();
+    let is_known = tx.rows.group(tx.caller.tenant, &id).await?.is_some();
     match event.kind {
         EventKind::GroupDeleted if is_known => remove_group(tx, &id).await?,
         EventKind::GroupDeleted => return Ok(WebhookOutcome::Ignored),
@@ -199,7 +221,7 @@ async fn apply_group(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOut
 /// Writes down what an event says about a group.
 async fn mirror_group(tx: &mut Tx<'_>, event: &WebhookEvent, id: &GroupId) -> Result<()> {
     let (name, description) = (event.text("name"), event.text("description"));
-    let Some(mut group) = tx.rows.group(event.tenant_id, id).await? else {
+    let Some(mut group) = tx.rows.group(tx.caller.tenant, id).await? else {
         let name = name.unwrap_or_else(|| id.to_string());
         let new = NewGroup { id: Some(id.clone()), name, description, is_mirrored: true };
         return groups::insert(tx, &new).await.map(drop);
@@ -226,30 +248,45 @@ async fn remove_group(tx: &mut Tx<'_>, id: &GroupId) -> Result<()> {
     Ok(())
 }
 
+/// Notes who came into a group or left it. Neither need be known yet: a membership counts from when its user appears,
+/// and a group that is named before its own event comes is there from then on, under its id.
 async fn apply_member(tx: &mut Tx<'_>, event: &WebhookEvent) -> Result<WebhookOutcome> {
-    let id: GroupId = subject(event)?;
-    let none = || Error::invalid("data", "user_id or member says who", serde_json::Value::Null);
-    let member = event.member().ok_or_else(none)?;
-    tx.rows.lock_groups(event.tenant_id).await?;
+    let (id, member): (GroupId, Principal) = (subject(event)?, event.member()?);
+    tx.rows.lock_groups(tx.caller.tenant).await?;
     if !is_news(tx, event, "member", &membership(&id, &member)).await? {
         return Ok(WebhookOutcome::Stale);
+    }
+    if let Principal::User(user) = &member
+        && tx.rows.user(tx.caller.tenant, user).await?.is_some_and(|user| user.is_bootstrap())
+    {
+        return Ok(somebody_else(user));
     }
     if event.kind == EventKind::GroupMemberRemoved {
         groups::leave(tx, &id, &member).await?;
         return Ok(WebhookOutcome::Applied);
     }
-    if tx.rows.group(event.tenant_id, &id).await?.is_none() {
-        // Unknown because its own event is still to come, or because it is gone since.
-        let last = tx.rows.lock_webhook_resource(event.tenant_id, "group", id.as_str()).await?;
-        if event.timestamp < last {
+    let inner = if let Principal::Group(inner) = &member { Some(inner) } else { None };
+    for group in std::iter::once(&id).chain(inner) {
+        if !is_there(tx, event, group).await? {
             return Ok(WebhookOutcome::Stale);
         }
-        let new =
-            NewGroup { id: Some(id.clone()), name: id.to_string(), description: None, is_mirrored: true };
-        groups::insert(tx, &new).await?;
     }
     groups::join(tx, &id, &member).await?;
     Ok(WebhookOutcome::Applied)
+}
+
+/// Makes sure that a group is there; it is not if a newer event removed it.
+async fn is_there(tx: &mut Tx<'_>, event: &WebhookEvent, id: &GroupId) -> Result<bool> {
+    if tx.rows.group(tx.caller.tenant, id).await?.is_some() {
+        return Ok(true);
+    }
+    // Unknown because its own event is still to come, or because it is gone since.
+    if is_late(tx, event, "group", id.as_str()).await? {
+        return Ok(false);
+    }
+    let new = NewGroup { id: Some(id.clone()), name: id.to_string(), description: None, is_mirrored: true };
+    groups::insert(tx, &new).await?;
+    Ok(true)
 }
 
 /// Returns a key of a membership that fits in a column, however long the two ids are.

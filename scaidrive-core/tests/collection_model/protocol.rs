@@ -1,7 +1,7 @@
-//! The states and steps: one chunk, one content made of it, its versions, an upload session that holds it; two writers,
-//! two collectors.
+//! The states and steps: one chunk, one content made of it, its versions, the note of who sent it, an upload session
+//! that holds it; two writers, two collectors.
 //!
-//! Each step is what one transaction or one request of `services/{ingest,collect,tree}.rs` does. Anybody may stop
+//! Each step is what one transaction or one request of `services/{ingest,collect,tree,delta}` does. Anybody may stop
 //! for any time between steps, or for ever; a request that was sent may still arrive after its sender died.
 
 use stateright::{Model, Property};
@@ -16,7 +16,8 @@ const LAST_TICK: u8 = 7;
 const VERSIONS: u8 = 2;
 
 /// The property that matters.
-pub(crate) const NOTHING_IS_LOST: &str = "what a content or a session refers to is live and in the store";
+pub(crate) const NOTHING_IS_LOST: &str =
+    "what a content, a sender or a session refers to is live and in the store";
 
 /// What must be possible in the model.
 pub(crate) const HAPPENS: [&str; 4] = [
@@ -25,6 +26,9 @@ pub(crate) const HAPPENS: [&str; 4] = [
     "a put arrives after its sender died",
     "a delete arrives after its sender moved on",
 ];
+
+/// What must be possible with senders, besides.
+pub(crate) const HAPPENS_TO_SENDERS: &str = "a sent chunk outlives the grace";
 
 /// What must be possible with sessions, besides.
 pub(crate) const HAPPENS_TO_SESSIONS: [&str; 2] = [
@@ -57,6 +61,10 @@ pub(crate) enum Mistake {
     NoCutoffAtMark,
     /// A collector removes a content that was just needed.
     NoCutoffAtContent,
+    /// A collector does not ask whether somebody sent the chunk and may still name it.
+    NoLookAtSent,
+    /// A sender's note is made however old the touch is.
+    NoFreshnessAtKeep,
     /// A session refers to a chunk however old the touch is.
     NoFreshnessAtPromotion,
     /// A collector looks for references of contents only.
@@ -67,7 +75,7 @@ pub(crate) enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [(World, Self); 14] = [
+    pub(crate) const ALL: [(World, Self); 16] = [
         (World::Contents, Self::NoTouchOfFound),
         (World::Contents, Self::NoRecheck),
         (World::Contents, Self::DeleteBeforeMark),
@@ -79,6 +87,8 @@ impl Mistake {
         (World::Contents, Self::TrustDeleting),
         (World::Contents, Self::NoCutoffAtMark),
         (World::Contents, Self::NoCutoffAtContent),
+        (World::Contents, Self::NoLookAtSent),
+        (World::Contents, Self::NoFreshnessAtKeep),
         (World::Sessions, Self::NoFreshnessAtPromotion),
         (World::Sessions, Self::NoLookAtSessions),
         (World::Sessions, Self::NoLookAtFinish),
@@ -153,6 +163,8 @@ pub(crate) struct State {
     /// When the content's row was last needed, if there is one.
     content: Option<u8>,
     versions: u8,
+    /// Whether somebody sent the chunk who may still name it.
+    sent: bool,
     session: Session,
     writers: [Writer; 2],
     collectors: [Collector; 2],
@@ -175,6 +187,8 @@ pub(crate) enum Step {
     PutArrives(usize),
     MarkLive(usize),
     Commit(usize),
+    Keep(usize),
+    ForgetSent,
     Die(usize),
     OrphanedPutArrives,
     RemoveVersion,
@@ -196,7 +210,7 @@ pub(crate) enum Step {
 /// Who refers to the chunk: both at once would be too many states, and each is held to the same collectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum World {
-    /// Writers commit contents; versions are copied and removed.
+    /// Writers commit contents, or note that they sent the chunk; versions are copied and removed.
     Contents,
     /// Writers move the frontier of an upload session, which becomes a content or is aborted.
     Sessions,
@@ -231,6 +245,7 @@ impl Model for Protocol {
             object: false,
             content: None,
             versions: 0,
+            sent: false,
             session: Session::Empty,
             writers: [Writer::Idle; 2],
             collectors: [Collector::Idle; 2],
@@ -247,7 +262,10 @@ impl Model for Protocol {
     fn actions(&self, _state: &State, steps: &mut Vec<Step>) {
         steps.extend([Step::Tick, Step::OrphanedPutArrives, Step::RemoveVersion, Step::DeleteArrives]);
         match self.world {
-            World::Contents => steps.extend([Step::Copy, Step::Commit(0), Step::Commit(1)]),
+            World::Contents => {
+                steps.extend([Step::Copy, Step::Commit(0), Step::Commit(1)]);
+                steps.extend([Step::ForgetSent, Step::Keep(0), Step::Keep(1)]);
+            }
             World::Sessions => {
                 steps.extend([Step::FinishSession, Step::AbortSession, Step::ClearSession]);
                 steps.extend([Step::Promote(0), Step::Promote(1)]);
@@ -269,6 +287,8 @@ impl Model for Protocol {
             Step::PutArrives(who) => next.put_arrives(who),
             Step::MarkLive(who) => next.mark_live(self, who),
             Step::Commit(who) => next.commit(self, who),
+            Step::Keep(who) => next.keep(self, who),
+            Step::ForgetSent => next.forget_sent(),
             Step::Die(who) => next.die(who),
             Step::OrphanedPutArrives => next.orphaned_put_arrives(),
             Step::RemoveVersion => next.remove_version(),
@@ -297,7 +317,7 @@ impl Model for Protocol {
             Property::always(NOTHING_IS_LOST, |_, state: &State| {
                 let is_live = state.row.is_some_and(|row| row.state == RowState::Live);
                 let is_held = matches!(state.session, Session::Live(_));
-                let is_needed = state.content.is_some() || state.versions > 0 || is_held;
+                let is_needed = state.content.is_some() || state.versions > 0 || state.sent || is_held;
                 (!is_needed || (is_live && state.object)) && (state.versions == 0 || state.content.is_some())
             }),
             Property::sometimes(HAPPENS[0], |_, state: &State| state.was_collected),
@@ -305,6 +325,10 @@ impl Model for Protocol {
             Property::sometimes(HAPPENS[2], |_, state: &State| state.put_came_late),
             Property::sometimes(HAPPENS[3], |_, state: &State| state.delete_came_late),
         ];
+        if self.world == World::Contents {
+            let is_kept = |_: &Self, state: &State| state.outlives_the_grace();
+            properties.push(Property::sometimes(HAPPENS_TO_SENDERS, is_kept));
+        }
         if self.world == World::Sessions {
             let [outlived, aborted] = HAPPENS_TO_SESSIONS;
             properties
@@ -395,6 +419,30 @@ impl State {
         Some(())
     }
 
+    /// Notes that the chunk was sent, as `delta::send` does: a reference under the same rule as a content's. A content
+    /// made of it later touches it as every writer does.
+    fn keep(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Ready(at) = self.writers[who] else { return None };
+        if is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtKeep) {
+            self.sent = true;
+            self.writers[who] = Writer::Gone;
+        } else {
+            self.writers[who] = Writer::Idle;
+        }
+        Some(())
+    }
+
+    /// The sender's day is over; the chunk is not touched for that.
+    fn forget_sent(&mut self) -> Option<()> {
+        self.sent.then(|| self.sent = false)
+    }
+
+    /// Tells whether only its sender has kept the chunk for so long.
+    fn outlives_the_grace(&self) -> bool {
+        let is_old = |row: Row| row.state == RowState::Live && row.used_at + GRACE < self.now;
+        self.sent && self.content.is_none() && self.row.is_some_and(is_old)
+    }
+
     fn die(&mut self, who: usize) -> Option<()> {
         match self.writers[who] {
             Writer::Gone => return None,
@@ -451,7 +499,9 @@ impl State {
     }
 
     fn is_referred_to(&self, protocol: &Protocol) -> bool {
-        self.content.is_some() || (self.session.refers() && !protocol.makes(Mistake::NoLookAtSessions))
+        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
+        let is_held = self.session.refers() && !protocol.makes(Mistake::NoLookAtSessions);
+        self.content.is_some() || is_sent || is_held
     }
 
     /// The chunk is listed: without references and old enough, as of now.

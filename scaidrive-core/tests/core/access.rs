@@ -21,7 +21,7 @@ use scaidrive_core::services::{copies, feed, identity, shares, trash};
 use crate::backends::{House, name, rounds};
 
 impl House {
-    async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
+    pub(crate) async fn person(&self, id: &str, role: Option<ShareRole>) -> Caller {
         let id: UserId = id.parse().unwrap();
         let new = NewUser { id: Some(id.clone()), ..NewUser::default() };
         tenants::create_user(&self.drive, &self.caller, new).await.unwrap();
@@ -31,16 +31,16 @@ impl House {
         tenants::caller_for(&self.drive, self.caller.tenant, &id).await.unwrap()
     }
 
-    async fn join(&self, principal: Principal, role: ShareRole) {
+    pub(crate) async fn join(&self, principal: Principal, role: ShareRole) {
         let member = NewMember { principal, role, expires_at: None };
         members::add(&self.drive, &self.caller, self.share.id, member).await.unwrap();
     }
 
-    async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
+    pub(crate) async fn dir(&self, parent: Option<FolderId>, text: &str) -> FolderId {
         folders::create(&self.drive, &self.caller, self.share.id, parent, name(text)).await.unwrap().id
     }
 
-    async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
+    pub(crate) async fn doc(&self, parent: Option<FolderId>, text: &str) -> FileId {
         let new = NewFile {
             share: self.share.id,
             folder: parent,
@@ -54,7 +54,13 @@ impl House {
             .id
     }
 
-    async fn entry(&self, on: impl Into<ResourceId>, trustee: &str, kind: AceType, rights: &[Right]) {
+    pub(crate) async fn entry(
+        &self,
+        on: impl Into<ResourceId>,
+        trustee: &str,
+        kind: AceType,
+        rights: &[Right],
+    ) {
         let new = NewEntry {
             trustee: trustee.parse().unwrap(),
             kind,
@@ -64,19 +70,19 @@ impl House {
         acl::add(&self.drive, &self.caller, on.into(), new).await.unwrap();
     }
 
-    async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
+    pub(crate) async fn fence(&self, folder: FolderId, copy: bool) -> acl::Inheritance {
         let id = ResourceId::Node(folder.into());
         acl::set_inheritance(&self.drive, &self.caller, id, false, copy).await.unwrap()
     }
 
-    async fn listed(&self, caller: &Caller, folder: Option<FolderId>) -> Vec<String> {
+    pub(crate) async fn listed(&self, caller: &Caller, folder: Option<FolderId>) -> Vec<String> {
         let listing = Listing { limit: 1000, ..Listing::default() };
         let page = folders::children(&self.drive, caller, self.share.id, folder, &listing).await.unwrap();
         assert_eq!(page.total, Some(page.items.len() as u64));
         page.items.iter().map(|item| item.name.to_string()).collect()
     }
 
-    async fn walked(&self, caller: &Caller) -> Vec<String> {
+    pub(crate) async fn walked(&self, caller: &Caller) -> Vec<String> {
         let all = folders::walk(&self.drive, caller, self.share.id, None).await.unwrap();
         let mut paths: Vec<String> = all.iter().map(|found| found.path.to_string()).collect();
         paths.sort();
@@ -84,7 +90,7 @@ impl House {
     }
 }
 
-fn file_id(id: FileId) -> ResourceId {
+pub(crate) fn file_id(id: FileId) -> ResourceId {
     ResourceId::Node(id.into())
 }
 
@@ -373,6 +379,21 @@ async fn every_right_is_explained() {
     let answers =
         permissions::check(&house.drive, &worker, &[ask(Right::Read), ask(Right::Write)]).await.unwrap();
     assert_eq!(answers, [true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_says_no_of_what_cannot_be_read_whatever_else_is_granted() {
+    for house in House::both(|_| {}).await {
+        let worker = house.person("worker", Some(ShareRole::Admin)).await;
+        let file = house.doc(None, "a.txt").await;
+        house.entry(file_id(file), "user:worker", AceType::Deny, &[Right::Read]).await;
+        let ask = |right| Question { resource: file_id(file), right };
+        let all: Vec<Question> = Right::ALL.iter().copied().map(ask).collect();
+        let answers = permissions::check(&house.drive, &worker, &all).await.unwrap();
+        let allowed: Vec<Right> =
+            Right::ALL.iter().zip(answers).filter(|(_, yes)| *yes).map(|(right, _)| *right).collect();
+        assert_eq!(allowed, [Right::ManagePermissions], "that needs no READ");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,10 @@
 //! Drives on every pair of parts that this machine has.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use scaidrive_core::config::{Config, ObjectsConfig, S3Config};
 use scaidrive_core::model::{Caller, FileName, Share, ShareType};
+use scaidrive_core::ports::metadata::LogBounds;
 use scaidrive_core::services::{fsck, shares, tenants};
 use scaidrive_core::{Drive, Ports, open};
 
@@ -21,14 +21,16 @@ pub(crate) fn rounds(default: u32) -> u32 {
 
 /// Makes an empty database on the MariaDB of the tests and returns its URL; nothing without one.
 pub(crate) fn mariadb() -> Option<String> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (Some(url), Some(socket)) = (var("MYSQL_URL"), var("MYSQL_SOCKET")) else {
         eprintln!("SKIPPED: SCAIDRIVE_TEST_MYSQL_URL is not set");
         return None;
     };
-    let name = format!("core_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // Not by the process's id: what tests that were killed left behind may have it.
+    #[expect(clippy::disallowed_methods, reason = "names must differ between runs of the tests")]
+    let name = format!("core_{}", ulid::Ulid::generate());
     // In a foreign character set on purpose: the schema must not lean on the database's own.
-    let create = format!("CREATE DATABASE {name} CHARACTER SET latin1");
+    // A process of the same number may have left one behind.
+    let create = format!("CREATE OR REPLACE DATABASE {name} CHARACTER SET latin1");
     let made = Command::new("mariadb")
         .args(["--no-defaults", "-uroot", "--socket", &socket, "-e", &create])
         .status();
@@ -105,7 +107,8 @@ impl House {
         let report = fsck::run(&self.drive, self.caller.tenant, true).await.unwrap();
         assert!(report.is_clean(), "{report:?}");
         let mut rows = self.drive.read().await.unwrap();
-        let (head, mut after) = (rows.head(self.caller.tenant).await.unwrap(), 0);
+        // What lies up to the floor need not be there any more.
+        let LogBounds { floor: mut after, head } = rows.log_bounds(self.caller.tenant).await.unwrap();
         while after < head {
             for change in rows.changes(self.caller.tenant, after, 5000).await.unwrap() {
                 assert_eq!(change.position, after + 1, "the feed has a hole");

@@ -11,7 +11,7 @@ use scaidrive_core::services::files::{self, IfMatch, NewFile};
 use scaidrive_core::services::groups::{self, NewGroup};
 use scaidrive_core::services::members::{self, NewMember};
 use scaidrive_core::services::shares::{self, SharePatch};
-use scaidrive_core::services::tenants::{self, NewUser};
+use scaidrive_core::services::tenants::{self, NewTenant, NewUser};
 use scaidrive_core::services::{quotas, trash};
 
 use crate::backends::{House, name};
@@ -198,7 +198,8 @@ async fn a_partner_allocates_no_more_than_it_has() {
             "a tenant has no limit"
         );
         quotas::set(drive, caller, QuotaTarget::Tenant, hard(600)).await.unwrap();
-        let other = tenants::create_for_partner(drive, caller, partner, "Other", None).await.unwrap();
+        let other =
+            tenants::create_for_partner(drive, caller, partner, NewTenant::named("Other")).await.unwrap();
         quotas::set_tenant(drive, caller, other.id, hard(400)).await.unwrap();
         quotas::set_partner(drive, caller, partner, Some(1000)).await.unwrap();
         assert!(quotas::set_tenant(drive, caller, other.id, hard(401)).await.is_err());
@@ -206,9 +207,28 @@ async fn a_partner_allocates_no_more_than_it_has() {
         assert!(quotas::set_partner(drive, caller, partner, Some(999)).await.is_err());
         quotas::set_tenant(drive, caller, other.id, hard(100)).await.unwrap();
         quotas::set(drive, caller, QuotaTarget::Tenant, hard(900)).await.unwrap();
-        let late = tenants::create_for_partner(drive, caller, partner, "Late", None).await.unwrap();
+        let late =
+            tenants::create_for_partner(drive, caller, partner, NewTenant::named("Late")).await.unwrap();
         let quota = quotas::tenant(drive, caller, late.id).await.unwrap();
         assert_eq!(quota.limits.limit_bytes, Some(0), "nothing until somebody allocates it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_soft_limit_gives_way_by_is_allocated_too() {
+    for house in House::both(|_| {}).await {
+        let (drive, caller) = (&house.drive, &house.caller);
+        let partner = tenants::get(drive, caller.tenant).await.unwrap().partner_id;
+        let soft = |bytes| Limits { limit_type: LimitType::Soft, ..hard(bytes) };
+        quotas::set(drive, caller, QuotaTarget::Tenant, soft(1000)).await.unwrap();
+        assert!(quotas::set_partner(drive, caller, partner, Some(1099)).await.is_err());
+        quotas::set_partner(drive, caller, partner, Some(1100)).await.unwrap();
+        assert!(quotas::set(drive, caller, QuotaTarget::Tenant, soft(1001)).await.is_err());
+        quotas::set(drive, caller, QuotaTarget::Tenant, hard(1100)).await.unwrap();
+        let removed = quotas::remove(drive, caller, QuotaTarget::Tenant).await;
+        assert!(matches!(removed, Err(Error::Invalid { .. })), "what is allocated stays: {removed:?}");
+        let exempt = quotas::set_exempt(drive, caller, QuotaTarget::Tenant, true, None).await;
+        assert!(matches!(exempt, Err(Error::Invalid { .. })), "{exempt:?}");
     }
 }
 

@@ -183,7 +183,11 @@ async fn jobs_run_when_they_are_due_and_once() {
         let worker = Worker::new(house.drive.clone());
         worker.schedule().await.unwrap();
         worker.schedule().await.unwrap();
-        assert_eq!(worker.run_due().await.unwrap(), 3, "collection, forgetting requests, ending uploads");
+        assert_eq!(
+            worker.run_due().await.unwrap(),
+            4,
+            "collection, compaction, forgetting requests, ending uploads"
+        );
         assert_eq!(worker.run_due().await.unwrap(), 0, "not again before its time");
     }
 }

@@ -9,6 +9,7 @@ use scaidrive_core::model::{
 };
 use scaidrive_core::ports::{Claims, Identity};
 use scaidrive_core::services::identity::{RequestInfo, authenticate};
+use scaidrive_core::services::tenants::NewTenant;
 use scaidrive_core::services::{groups, members, tenants, webhook};
 use serde_json::{Value, json};
 
@@ -153,6 +154,95 @@ async fn who_was_taken_out_of_a_group_is_out_whatever_the_token_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_membership_of_whom_nobody_knows_yet_counts_from_when_they_appear() {
+    for house in houses().await {
+        let added = async |id: &str, group: &str, ago: u64, data: Value| {
+            house.hear(id, "group.member_added", group, ago, data).await
+        };
+        let inner = json!({ "member": { "type": "group", "id": "inner" } });
+        assert_eq!(added("1", "outer", 60, inner.clone()).await, WebhookOutcome::Applied);
+        assert_eq!(
+            added("2", "inner", 55, json!({ "user": { "id": "ada" } })).await,
+            WebhookOutcome::Applied
+        );
+        house.hear("3", "group.created", "outer", 58, json!({ "name": "Outer" })).await;
+        let told = house.hear("4", "group.member_removed", "later", 50, json!({ "member_id": "ada" })).await;
+        assert_eq!(told, WebhookOutcome::Applied);
+        assert!(
+            house.is_in("ada", "inner").await && house.is_in("ada", "outer").await,
+            "at her first request"
+        );
+        let group = groups::get(&house.drive, &house.caller, &"outer".parse().unwrap()).await.unwrap();
+        assert_eq!(group.name, "Outer");
+        let group = groups::get(&house.drive, &house.caller, &"inner".parse().unwrap()).await.unwrap();
+        assert_eq!((group.name.as_str(), group.provisioning_source.as_str()), ("inner", "scaikey"));
+        assert_eq!(house.hear("5", "group.deleted", "inner", 40, json!({})).await, WebhookOutcome::Applied);
+        assert_eq!(added("6", "outer", 45, inner).await, WebhookOutcome::Stale, "gone since");
+        assert!(!house.is_in("ada", "outer").await);
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_from_a_group_that_is_still_to_come_holds_against_an_older_token() {
+    for house in houses().await {
+        house.hear("1", "group.member_removed", "g", 10, json!({ "user_id": "ada" })).await;
+        house.hear("2", "group.created", "g", 20, json!({ "name": "Staff" })).await;
+        assert!(!house.is_in("ada", "g").await, "her token claims it");
+        assert!(house.is_in("bob", "g").await);
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_name_a_tenant_as_the_provider_does() {
+    for house in houses().await {
+        let new = NewTenant { id: Some("acme".to_owned()), ..NewTenant::named("Acme") };
+        let acme = tenants::create_as(&house.drive, new).await.unwrap();
+        let tell = async |id: &str, kind: &str, thing: &str, ago: u64, data: Value| {
+            let mut event = house.event(id, kind, thing, ago, data);
+            event.tenant_id = "acme".parse().unwrap();
+            webhook::apply(&house.drive, event).await
+        };
+        assert_eq!(tell("1", "user.created", "ada", 30, json!({})).await.unwrap(), WebhookOutcome::Applied);
+        let mut rows = house.drive.read().await.unwrap();
+        assert!(rows.user(acme.id, &"ada".parse().unwrap()).await.unwrap().is_some());
+        assert!(rows.user(house.caller.tenant, &"ada".parse().unwrap()).await.unwrap().is_none());
+        drop(rows);
+        let (ours, name) = (acme.id.to_string(), json!({ "name": "Acme Ltd" }));
+        let told = tell("2", "tenant.updated", "acme", 20, name).await.unwrap();
+        assert_eq!(told, WebhookOutcome::Applied);
+        let late = tell("3", "tenant.updated", &ours, 25, json!({ "name": "Acme" })).await.unwrap();
+        assert_eq!(late, WebhookOutcome::Stale, "it is the same tenant by either name");
+        assert_eq!(tenants::get(&house.drive, acme.id).await.unwrap().name, "Acme Ltd");
+        let wrong = tell("4", "tenant.updated", &house.caller.tenant.to_string(), 0, json!({})).await;
+        assert!(matches!(wrong, Err(Error::Invalid { .. })), "{wrong:?}");
+        let mut unknown = house.event("5", "user.created", "ada", 0, json!({}));
+        unknown.tenant_id = "acme2".parse().unwrap();
+        assert_eq!(webhook::apply(&house.drive, unknown).await.unwrap(), WebhookOutcome::Ignored);
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_about_a_user_of_the_same_name_leave_the_first_administrator_alone() {
+    for house in houses().await {
+        let data = || json!({ "name": "Mallory", "email": "m@example.org", "status": "suspended" });
+        for (id, kind) in [("1", "user.updated"), ("2", "user.suspended"), ("3", "user.deleted")] {
+            assert_eq!(house.hear(id, kind, "admin", 10, data()).await, WebhookOutcome::Ignored);
+        }
+        let joined = house.hear("4", "group.member_added", "g", 10, json!({ "user_id": "admin" })).await;
+        assert_eq!(joined, WebhookOutcome::Ignored);
+        let (tenant, id) = (house.caller.tenant, house.caller.user.clone());
+        let admin = tenants::caller_for(&house.drive, tenant, &id).await.unwrap();
+        assert!(admin.is_admin() && admin.groups.is_empty());
+        let user = house.drive.read().await.unwrap().user(tenant, &id).await.unwrap().unwrap();
+        assert_eq!((user.name.as_deref(), user.email), (Some("Administrator"), None));
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_owns_a_share_is_emptied_when_it_is_removed() {
     for house in houses().await {
         house.hear("1", "group.member_added", "owners", 50, json!({ "user_id": "ada" })).await;
@@ -207,7 +297,7 @@ async fn events_that_no_provider_sends_are_refused_and_leave_nothing() {
             assert!(matches!(told, Err(Error::Invalid { .. })), "{event:?} {told:?}");
         }
         let mut elsewhere = good.clone();
-        elsewhere.tenant_id = other_tenant();
+        elsewhere.tenant_id = other_tenant().into();
         assert_eq!(webhook::apply(&house.drive, elsewhere).await.unwrap(), WebhookOutcome::Ignored);
         assert_eq!(
             webhook::apply(&house.drive, good).await.unwrap(),

@@ -2,7 +2,7 @@
 
 use scaidrive_core::model::{AdminRole, Caller, PartnerId, UserId, UserStatus};
 use scaidrive_core::ports::metadata::UserSearch;
-use scaidrive_core::services::tenants::{self, NewUser, TenantPatch};
+use scaidrive_core::services::tenants::{self, NewTenant, NewUser, TenantPatch};
 use scaidrive_core::services::users::{self, UserPatch};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,12 +36,13 @@ struct CreateBody {
     name: Option<String>,
     display_name: Option<String>,
     admin_role: Option<AdminRole>,
+    quota_bytes: Option<u64>,
 }
 
 pub(crate) async fn create_user(caller: Caller, request: Request) -> Answer {
     let drive = request.app.drive.clone();
-    let CreateBody { id, email, name, display_name, admin_role } = request.json().await?;
-    let new = NewUser { id, email, name, display_name, admin_role };
+    let CreateBody { id, email, name, display_name, admin_role, quota_bytes } = request.json().await?;
+    let new = NewUser { id, email, name, display_name, admin_role, quota_bytes };
     reply::created(&users::create(&drive, &caller, new).await?)
 }
 
@@ -59,6 +60,8 @@ struct PatchBody {
     #[serde(default, deserialize_with = "present")]
     admin_role: Option<Option<AdminRole>>,
     is_admin: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    quota_bytes: Option<Option<u64>>,
 }
 
 impl PatchBody {
@@ -78,6 +81,7 @@ pub(crate) async fn patch_user(caller: Caller, request: Request) -> Answer {
         display_name: body.display_name,
         avatar_url: body.avatar_url,
         status: body.status,
+        quota_bytes: body.quota_bytes,
     };
     reply::ok(&users::patch(&drive, &caller, &id, patch).await?)
 }
@@ -129,12 +133,20 @@ pub(crate) async fn partner_tenants(caller: Caller, request: Request) -> Answer 
 
 #[derive(Debug, Deserialize)]
 struct NewTenantBody {
+    id: Option<String>,
     name: String,
     display_name: Option<String>,
 }
 
+/// Answers again for a tenant that was made.
+pub(crate) async fn tenant_of_partner(caller: Caller, request: Request) -> Answer {
+    let (partner, id) = (partner(&request)?, request.id("tenant_id")?);
+    reply::ok(&tenants::one_of_partner(&request.app.drive, &caller, partner, id).await?)
+}
+
 pub(crate) async fn create_tenant(caller: Caller, request: Request) -> Answer {
     let (drive, partner) = (request.app.drive.clone(), partner(&request)?);
-    let NewTenantBody { name, display_name } = request.json().await?;
-    reply::created(&tenants::create_for_partner(&drive, &caller, partner, &name, display_name).await?)
+    let NewTenantBody { id, name, display_name } = request.json().await?;
+    let new = NewTenant { id, name, display_name };
+    reply::created(&tenants::create_for_partner(&drive, &caller, partner, new).await?)
 }

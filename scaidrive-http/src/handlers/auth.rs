@@ -61,8 +61,8 @@ fn split_state(state: &str) -> Option<(&str, u16)> {
 }
 
 pub(crate) async fn token(request: Request) -> Answer {
-    let app = request.app.clone();
-    let tokens = sign_in::exchange(&app.drive, &grant(&request.form().await?)?).await?;
+    let (app, info) = (request.app.clone(), request.info.clone());
+    let tokens = sign_in::exchange(&app.drive, &grant(&request.form().await?)?, info).await?;
     let mut response = reply::json_value(StatusCode::OK, &tokens);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

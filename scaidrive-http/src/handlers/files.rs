@@ -1,7 +1,10 @@
 //! Files without their bytes.
 
+use std::sync::Arc;
+
 use scaidrive_core::model::{Caller, FileId, MimeType, Timestamp};
 use scaidrive_core::services::files::{self, FilePatch};
+use scaidrive_core::services::trash::RestoredItem;
 use scaidrive_core::services::{copies, moves, trash};
 use serde::Deserialize;
 
@@ -30,7 +33,12 @@ pub(crate) async fn patch(caller: Caller, request: Request) -> Answer {
     let mime_type = body.mime_type.as_deref().map(MimeType::parse).transpose()?;
     let patch = FilePatch { name: file_name(body.name)?, modified_at: body.modified_at, mime_type };
     if wants_restore(body.is_deleted)? {
-        trash::restore(&drive, &caller, id.into()).await?;
+        let wanted = if_match.clone();
+        let holds = Arc::new(move |item: &RestoredItem| match item {
+            RestoredItem::File(file) => wanted.check_file(file),
+            RestoredItem::Folder(_) => Ok(()),
+        });
+        trash::restore_as(&drive, &caller, id.into(), patch.name.clone(), holds).await?;
     }
     reply::ok(&files::patch(&drive, &caller, id, patch, if_match).await?)
 }

@@ -1,13 +1,16 @@
 //! Folders and what they hold.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
 use scaidrive_core::Drive;
 use scaidrive_core::model::{Caller, Error, FileName, FolderId, FolderInfo, ShareId};
+use scaidrive_core::services::files::IfMatch;
 use scaidrive_core::services::folders::{self, Children, Listing, PAGE};
+use scaidrive_core::services::trash::RestoredItem;
 use scaidrive_core::services::{copies, moves, trash};
 use serde::Deserialize;
 
@@ -109,25 +112,36 @@ struct PatchBody {
 
 pub(crate) async fn patch(caller: Caller, request: Request) -> Answer {
     let (drive, id) = (request.app.drive.clone(), request.id::<FolderId>("id")?);
-    let headers = request.headers.clone();
+    let wanted = conditional::if_match(&request.headers);
     let body: PatchBody = request.json().await?;
     let name = file_name(body.name)?;
     if wants_restore(body.is_deleted)? {
-        trash::restore(&drive, &caller, id.into()).await?;
+        let holds = Arc::new(move |item: &RestoredItem| match item {
+            RestoredItem::Folder(folder) => check_precondition(&wanted, folder),
+            RestoredItem::File(_) => Ok(()),
+        });
+        trash::restore_as(&drive, &caller, id.into(), name.clone(), holds).await?;
+        // One that was in no trash keeps its name in that.
+        return match name {
+            Some(name) => reply::ok(&folders::rename(&drive, &caller, id, name).await?),
+            None => reply::ok(&folders::get(&drive, &caller, id).await?),
+        };
+    }
+    if let Some(name) = name {
+        let holds = Arc::new(move |folder: &FolderInfo| check_precondition(&wanted, folder));
+        return reply::ok(&folders::rename_if(&drive, &caller, id, name, holds).await?);
     }
     let folder = folders::get(&drive, &caller, id).await?;
-    check_precondition(&headers, &folder)?;
-    match name {
-        Some(name) => reply::ok(&folders::rename(&drive, &caller, id, name).await?),
-        None => reply::ok(&folder),
-    }
+    check_precondition(&wanted, &folder)?;
+    reply::ok(&folder)
 }
 
 /// A folder has no content: its tag is that of its metadata, as GET gave it.
-fn check_precondition(headers: &HeaderMap, folder: &FolderInfo) -> Result<(), Failure> {
-    let Some(wanted) = conditional::if_match(headers).0 else { return Ok(()) };
-    let validators = Validators::of_body(&reply::to_json(folder)?, folder.modified_at);
-    if validators.matches(&wanted) { Ok(()) } else { Err(Error::PreconditionFailed.into()) }
+fn check_precondition(wanted: &IfMatch, folder: &FolderInfo) -> Result<(), Error> {
+    let Some(wanted) = &wanted.0 else { return Ok(()) };
+    let body = serde_json::to_vec(folder).map_err(|error| Error::internal(error.to_string()))?;
+    let validators = Validators::of_body(&body, folder.modified_at);
+    if validators.matches(wanted) { Ok(()) } else { Err(Error::PreconditionFailed) }
 }
 
 pub(crate) async fn delete(caller: Caller, request: Request) -> Answer {

@@ -54,7 +54,8 @@ pub(crate) async fn delete(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn members(caller: Caller, request: Request) -> Answer {
     let members = groups::members(&request.app.drive, &caller, &request.id("id")?).await?;
-    reply::ok(&json!({ "total": members.len(), "members": members }))
+    let (members, total) = request.query.page(members)?;
+    reply::ok(&json!({ "total": total, "members": members }))
 }
 
 /// Who comes in: a user, or a group.
@@ -76,10 +77,20 @@ pub(crate) async fn add_member(caller: Caller, request: Request) -> Answer {
         }
     };
     groups::set_member(&drive, &caller, &id, member.clone(), true).await?;
-    reply::created(&json!({
-        "group_id": id, "principal_type": member.kind(), "principal_id": member.id(),
+    reply::created(&told(&id, &member))
+}
+
+/// Answers again for a member that came in.
+pub(crate) fn member(request: &Request) -> Answer {
+    let member: Principal = request.param("member").parse().map_err(|_| Error::NotFound)?;
+    reply::ok(&told(&request.id("id")?, &member))
+}
+
+fn told(group: &GroupId, member: &Principal) -> Value {
+    json!({
+        "group_id": group, "principal_type": member.kind(), "principal_id": member.id(),
         "user_id": matches!(member, Principal::User(_)).then(|| member.id()),
-    }))
+    })
 }
 
 pub(crate) async fn remove_member(caller: Caller, request: Request) -> Answer {

@@ -10,7 +10,8 @@ use crate::request::Request;
 
 pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
     let found = invitations::list(&request.app.drive, &caller, request.id("id")?).await?;
-    reply::ok(&json!({ "total": found.len(), "invitations": found }))
+    let (found, total) = request.query.page(found)?;
+    reply::ok(&json!({ "total": total, "invitations": found }))
 }
 
 pub(crate) async fn get(caller: Caller, request: Request) -> Answer {
@@ -46,7 +47,8 @@ pub(crate) async fn revoke(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn mine(caller: Caller, request: Request) -> Answer {
     let found = invitations::mine(&request.app.drive, &caller).await?;
-    reply::ok(&json!({ "total": found.len(), "invitations": found }))
+    let (found, total) = request.query.page(found)?;
+    reply::ok(&json!({ "total": total, "invitations": found }))
 }
 
 async fn answer(caller: Caller, request: Request, accepts: bool) -> Answer {

@@ -21,7 +21,8 @@ pub(crate) async fn get(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn shares(caller: Caller, request: Request) -> Answer {
     let shares = me::my_shares(&request.app.drive, &caller).await?;
-    reply::ok(&json!({ "total": shares.len(), "shares": shares }))
+    let (shares, total) = request.query.page(shares)?;
+    reply::ok(&json!({ "total": total, "shares": shares }))
 }
 
 pub(crate) async fn quota(caller: Caller, request: Request) -> Answer {
@@ -48,7 +49,8 @@ pub(crate) async fn recent(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn favorites(caller: Caller, request: Request) -> Answer {
     let favorites = me::favorites(&request.app.drive, &caller).await?;
-    reply::ok(&json!({ "total": favorites.len(), "favorites": favorites }))
+    let (favorites, total) = request.query.page(favorites)?;
+    reply::ok(&json!({ "total": total, "favorites": favorites }))
 }
 
 /// A file or folder by its id.

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod delta;
 pub(crate) mod files;
 pub(crate) mod folders;
 pub(crate) mod groups;
@@ -12,6 +13,7 @@ pub(crate) mod members;
 pub(crate) mod permissions;
 pub(crate) mod quotas;
 pub(crate) mod shares;
+pub(crate) mod sync;
 pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;

@@ -44,12 +44,7 @@ pub(crate) async fn replace(caller: Caller, request: Request) -> Answer {
 }
 
 pub(crate) async fn download(caller: Caller, request: Request) -> Answer {
-    let version = match request.query.text("version") {
-        Some(text) => Some(
-            text.parse().map_err(|_| Failure::query("version", "must be the number of a version", text))?,
-        ),
-        None => None,
-    };
+    let version = version(&request)?;
     let readable = content::open(&request.app.drive, &caller, request.id("id")?, version).await?;
     let validators = Validators::of_content(readable.checksum, readable.modified_at);
     match validators.judge(&request.headers) {
@@ -68,6 +63,14 @@ pub(crate) async fn download(caller: Caller, request: Request) -> Answer {
     describe(&mut response, &readable);
     validators.write(response.headers_mut());
     Ok(response)
+}
+
+/// Returns the number of the version that is asked for.
+pub(super) fn version(request: &Request) -> Result<Option<u32>, Failure> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| Failure::query("version", "must be the number of a version", text))
+    };
+    request.query.text("version").map(parse).transpose()
 }
 
 fn wanted_ranges(

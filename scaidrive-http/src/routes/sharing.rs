@@ -107,6 +107,7 @@ pub(super) fn member_routes() -> Vec<Route> {
             .gives(204, ""),
         route!(READ GET "/api/v1/shares/{id}/invitations" 2 invitations::list)
             .does("Returns the invitations to a share")
+            .reads(&["limit", "offset"])
             .gives(200, "Invitations"),
         route!(WRITE POST "/api/v1/shares/{id}/invitations" 2 invitations::create)
             .does("Invites somebody to a share")
@@ -118,6 +119,7 @@ pub(super) fn member_routes() -> Vec<Route> {
             .gives(204, ""),
         route!(READ GET "/api/v1/users/me/invitations" 2 invitations::mine)
             .does("Returns the caller's open invitations")
+            .reads(&["limit", "offset"])
             .gives(200, "Invitations"),
         route!(WRITE POST "/api/v1/users/me/invitations/{id}/accept" 2 invitations::accept)
             .does("Accepts an invitation")
@@ -175,7 +177,8 @@ pub(super) fn admin_routes() -> Vec<Route> {
         route!(PARTNER POST "/api/v1/admin/partners/{id}/tenants" 2 admin::create_tenant)
             .does("Creates a tenant")
             .takes("NewTenant")
-            .gives(201, "Tenant"),
+            .gives(201, "Tenant")
+            .again("tenant_id", |caller, request| Box::pin(admin::tenant_of_partner(caller, request))),
     ]
 }
 
@@ -202,11 +205,13 @@ pub(super) fn group_routes() -> Vec<Route> {
             .gives(204, ""),
         route!(ADMIN GET "/api/v1/admin/groups/{id}/members" 2 groups::members)
             .does("Returns who is directly in a group")
+            .reads(&["limit", "offset"])
             .gives(200, "GroupMembers"),
         route!(ADMIN POST "/api/v1/admin/groups/{id}/members" 2 groups::add_member)
             .does("Puts a user or group into a group")
             .takes("NewGroupMember")
-            .gives(201, "Any"),
+            .gives(201, "Any")
+            .again("member", |_, request| Box::pin(std::future::ready(groups::member(&request)))),
         route!(ADMIN DELETE "/api/v1/admin/groups/{id}/members/{user_id}" 2 groups::remove_member)
             .does("Takes a user or group out of a group")
             .reads(&["principal_type"])

@@ -22,7 +22,7 @@ const CLIENT_SECRET: &str = "hush: a secret/with+signs";
 const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-long";
 
 /// A provider of the test's own, with keys of its own.
-struct Provider {
+pub(crate) struct Provider {
     control: String,
     url: String,
     client: Client,
@@ -30,7 +30,7 @@ struct Provider {
 
 impl Provider {
     /// Returns a new provider; nothing, said aloud, where the test run has none.
-    async fn open() -> Option<Self> {
+    pub(crate) async fn open() -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "tests learn from it where their services are")]
         let Ok(control) = std::env::var("SCAIDRIVE_TEST_OIDC_URL") else {
             eprintln!("SKIPPED: SCAIDRIVE_TEST_OIDC_URL is not set");
@@ -70,7 +70,7 @@ impl Provider {
     }
 
     /// Returns a token of a service of its own: client credentials, straight from the provider.
-    async fn robot(&self, tenant: &str, algorithm: &str) -> String {
+    pub(crate) async fn robot(&self, tenant: &str, algorithm: &str) -> String {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", "files:read")
@@ -84,11 +84,11 @@ impl Provider {
     }
 }
 
-fn resource(tenant: &str, algorithm: &str) -> String {
+pub(crate) fn resource(tenant: &str, algorithm: &str) -> String {
     format!("urn:scaidrive:{tenant}:{algorithm}")
 }
 
-fn start(provider: &Provider) -> Server {
+pub(crate) fn start(provider: &Provider) -> Server {
     Server::start_with(&[
         ("SCAIDRIVE_SCAIKEY_URL", &provider.url),
         ("SCAIDRIVE_SCAIKEY_CLIENT_ID", "scaidrive"),
@@ -97,7 +97,7 @@ fn start(provider: &Provider) -> Server {
     ])
 }
 
-async fn first_tenant(server: &Server) -> String {
+pub(crate) async fn first_tenant(server: &Server) -> String {
     tenants::first(&server.drive().await).await.unwrap().id.to_string()
 }
 
@@ -105,11 +105,11 @@ async fn open(server: &Server, path: &str) -> Reply {
     Reply::of(server.client.get(format!("{}/api/v1{path}", server.url))).await
 }
 
-async fn as_bearer(server: &Server, token: &str, path: &str) -> Reply {
+pub(crate) async fn as_bearer(server: &Server, token: &str, path: &str) -> Reply {
     Reply::of(server.client.get(format!("{}/api/v1{path}", server.url)).bearer_auth(token)).await
 }
 
-async fn ask_for_tokens(server: &Server, fields: &[(&str, &str)]) -> Reply {
+pub(crate) async fn ask_for_tokens(server: &Server, fields: &[(&str, &str)]) -> Reply {
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = server.client.post(format!("{}/api/v1/auth/token", server.url));
     Reply::of(request.header("content-type", "application/x-www-form-urlencoded").body(form)).await
@@ -139,7 +139,7 @@ fn field(url: &Url, name: &str) -> String {
 }
 
 /// Signs a user in and returns the tokens.
-async fn sign_in(server: &Server, provider: &Provider, user: &str, resource: &str) -> Value {
+pub(crate) async fn sign_in(server: &Server, provider: &Provider, user: &str, resource: &str) -> Value {
     let end = provider.walk(authorize(server, user, resource).await).await;
     let code = field(&end, "code");
     let grant = [

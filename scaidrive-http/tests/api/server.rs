@@ -12,10 +12,13 @@ use scaidrive_core::adapters::issuer::EmbeddedIssuer;
 use scaidrive_core::adapters::local::SystemClock;
 use scaidrive_core::config::Config;
 use scaidrive_core::model::{Scope, TenantId, UserId};
+use scaidrive_core::ports::metadata::LogBounds;
 use scaidrive_core::services::{collect, fsck, tenants};
 use scaidrive_core::{Drive, open};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::databases::MariaDb;
 
 /// A running server on its own data directory.
 pub(crate) struct Server {
@@ -26,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) client: Client,
     process: Child,
     settings: Vec<(String, String)>,
+    /// Kept for what it holds; nothing for a server on SQLite.
+    _database: Option<MariaDb>,
 }
 
 impl Server {
@@ -34,13 +39,32 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// Starts a server with these variables set.
+    /// Starts a server on SQLite with these variables set.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_on(None, settings)
+    }
+
+    /// Returns a server on SQLite, and after it one on MariaDB where there is one.
+    pub(crate) fn on_each() -> impl Iterator<Item = Self> {
+        Self::on_each_with(&[])
+    }
+
+    /// Returns a server on SQLite, and after it one on MariaDB where there is one, with these variables set.
+    pub(crate) fn on_each_with(settings: &[(&str, &str)]) -> impl Iterator<Item = Self> {
+        let on_mariadb = || MariaDb::create().map(|database| Self::start_on(Some(database), settings));
+        std::iter::once_with(|| Some(Self::start_with(settings)))
+            .chain(std::iter::once_with(on_mariadb))
+            .flatten()
+    }
+
+    fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+        let url = database.as_ref().map(|database| ("SCAIDRIVE_DATABASE_URL", database.url.as_str()));
+        let settings: Vec<(String, String)> =
+            settings.iter().copied().chain(url).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
         let token = token.unwrap_or_default();
-        Self { dir, url, operators, token, client: Client::new(), process, settings }
+        Self { dir, url, operators, token, client: Client::new(), process, settings, _database: database }
     }
 
     /// Kills the server without a warning and starts it again on what it left.
@@ -242,7 +266,8 @@ fn free_port() -> u16 {
 
 async fn check_feed(drive: &Drive, tenant: TenantId) {
     let mut rows = drive.read().await.unwrap();
-    let (head, mut after) = (rows.head(tenant).await.unwrap(), 0);
+    // What lies up to the floor need not be there any more.
+    let LogBounds { floor: mut after, head } = rows.log_bounds(tenant).await.unwrap();
     while after < head {
         for change in rows.changes(tenant, after, 5000).await.unwrap() {
             assert_eq!(change.position, after + 1, "the feed has a hole");

@@ -74,9 +74,16 @@ async fn answers_look_as_the_document_says() {
     let body = json!({ "share_id": share, "file_name": "b", "file_size": 10 });
     let upload =
         server.post("/uploads", &body).await.created().json["session_id"].as_str().unwrap().to_owned();
+    let device = json!({ "device_id": "laptop", "device_name": "L" });
+    server.post("/sync/devices", &device).await.created();
     for (template, path) in [
+        ("/sync/changes", "/sync/changes?cursor=0".to_owned()),
+        ("/sync/devices", "/sync/devices".to_owned()),
+        ("/sync/status", format!("/sync/status?share_id={share}&device_id=laptop")),
+        ("/sync/preferences", format!("/sync/preferences?share_id={share}&device_id=laptop")),
         ("/files/{id}", format!("/files/{file}")),
         ("/files/{id}/versions", format!("/files/{file}/versions")),
+        ("/sync/manifest/{file_id}", format!("/sync/manifest/{file}")),
         ("/folders/{id}", format!("/folders/{folder}")),
         ("/folders/{id}/children", format!("/folders/{folder}/children?share_id={share}")),
         ("/shares", "/shares".to_owned()),

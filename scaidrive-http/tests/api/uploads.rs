@@ -172,7 +172,7 @@ async fn a_replacement_needs_the_version_it_was_made_from() {
     upload.complete(&server).await.refused(409, "VERSION_CONFLICT");
     begin().await.refused(409, "VERSION_CONFLICT");
     assert_eq!(server.get(&upload.path()).await.ok().json["status"], "open");
-    assert!(server.content(&file.id()).await.ok().bytes == *b"second");
+    assert!(server.content(&file.id()).await.ok().bytes == b"second"[..]);
     server.stop_and_check().await;
 }
 

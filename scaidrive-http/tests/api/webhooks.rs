@@ -58,65 +58,69 @@ fn event(server: &Server, id: &str, kind: &str, user: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_counts_from_the_next_request_on() {
-    let server = Server::start_with(&[("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET", SECRET)]);
-    let token = server.mint(server.tenant(), "ada", &[Scope::FilesWrite]);
-    let url = format!("{}/api/v1/users/me", server.url);
-    let ask = || Reply::of(server.client.get(&url).bearer_auth(&token));
-    ask().await.ok();
-    let suspended = event(&server, "e1", "user.suspended", "ada");
-    assert_eq!(tell(&server, &suspended).await.ok().json, json!({ "status": "applied" }));
-    ask().await.refused(403, "AUTHZ_USER_SUSPENDED");
-    assert_eq!(tell(&server, &suspended).await.ok().json["status"], "duplicate");
-    let mut late = event(&server, "e2", "user.activated", "ada");
-    late["timestamp"] = json!("2020-01-01T00:00:00Z");
-    assert_eq!(tell(&server, &late).await.ok().json["status"], "stale");
-    ask().await.refused(403, "AUTHZ_USER_SUSPENDED");
-    assert_eq!(
-        tell(&server, &event(&server, "e3", "user.activated", "ada")).await.ok().json["status"],
-        "applied"
-    );
-    ask().await.ok();
-    for unknown in [json!({ "event_type": "user.danced" }), json!({ "event_type": "", "resource": null })] {
-        assert_eq!(tell(&server, &unknown).await.ok().json["status"], "ignored");
+    for server in Server::on_each_with(&[("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET", SECRET)]) {
+        let token = server.mint(server.tenant(), "ada", &[Scope::FilesWrite]);
+        let url = format!("{}/api/v1/users/me", server.url);
+        let ask = || Reply::of(server.client.get(&url).bearer_auth(&token));
+        ask().await.ok();
+        let suspended = event(&server, "e1", "user.suspended", "ada");
+        assert_eq!(tell(&server, &suspended).await.ok().json, json!({ "status": "applied" }));
+        ask().await.refused(403, "AUTHZ_USER_SUSPENDED");
+        assert_eq!(tell(&server, &suspended).await.ok().json["status"], "duplicate");
+        let mut late = event(&server, "e2", "user.activated", "ada");
+        late["timestamp"] = json!("2020-01-01T00:00:00Z");
+        assert_eq!(tell(&server, &late).await.ok().json["status"], "stale");
+        ask().await.refused(403, "AUTHZ_USER_SUSPENDED");
+        assert_eq!(
+            tell(&server, &event(&server, "e3", "user.activated", "ada")).await.ok().json["status"],
+            "applied"
+        );
+        ask().await.ok();
+        for unknown in [json!({ "event_type": "user.danced" }), json!({ "event_type": "", "resource": null })]
+        {
+            assert_eq!(tell(&server, &unknown).await.ok().json["status"], "ignored");
+        }
+        server.stop_and_check().await;
     }
-    server.stop_and_check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_sign_changes_nothing() {
-    let server = Server::start_with(&[("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET", SECRET)]);
-    let body = event(&server, "e1", "user.suspended", "admin").to_string();
-    send(&server, None, &body).await.refused(401, "AUTH_TOKEN_MISSING");
-    let bad = [
-        signature("another secret", now(), &body),
-        signature(SECRET, now() - 301, &body),
-        signature(SECRET, now() + 310, &body),
-        signature(SECRET, now(), "{}"),
-        "t=1".to_owned(),
-        "junk".to_owned(),
-    ];
-    for signature in bad {
-        send(&server, Some(&signature), &body).await.refused(401, "AUTH_TOKEN_INVALID");
+    for server in Server::on_each_with(&[("SCAIDRIVE_SCAIKEY_WEBHOOK_SECRET", SECRET)]) {
+        let body = event(&server, "e1", "user.suspended", "admin").to_string();
+        send(&server, None, &body).await.refused(401, "AUTH_TOKEN_MISSING");
+        let bad = [
+            signature("another secret", now(), &body),
+            signature(SECRET, now() - 301, &body),
+            signature(SECRET, now() + 310, &body),
+            signature(SECRET, now(), "{}"),
+            "t=1".to_owned(),
+            "junk".to_owned(),
+        ];
+        for signature in bad {
+            send(&server, Some(&signature), &body).await.refused(401, "AUTH_TOKEN_INVALID");
+        }
+        server.get("/users/me").await.ok();
+        for (body, status, code) in [
+            ("{", 400, "BAD_REQUEST"),
+            ("[]", 422, "VALIDATION_FAILED"),
+            ("{}", 422, "VALIDATION_FAILED"),
+            (r#"{"event_type":"user.created","event_id":"x"}"#, 422, "VALIDATION_FAILED"),
+        ] {
+            send(&server, Some(&signature(SECRET, now(), body)), body).await.refused(status, code);
+        }
+        let huge = "x".repeat((1 << 20) + 1);
+        send(&server, Some(&signature(SECRET, now(), &huge)), &huge).await.refused(413, "PAYLOAD_TOO_LARGE");
+        server.stop_and_check().await;
     }
-    server.get("/users/me").await.ok();
-    for (body, status, code) in [
-        ("{", 400, "BAD_REQUEST"),
-        ("[]", 422, "VALIDATION_FAILED"),
-        ("{}", 422, "VALIDATION_FAILED"),
-        (r#"{"event_type":"user.created","event_id":"x"}"#, 422, "VALIDATION_FAILED"),
-    ] {
-        send(&server, Some(&signature(SECRET, now(), body)), body).await.refused(status, code);
-    }
-    let huge = "x".repeat((1 << 20) + 1);
-    send(&server, Some(&signature(SECRET, now(), &huge)), &huge).await.refused(413, "PAYLOAD_TOO_LARGE");
-    server.stop_and_check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_secret_nothing_is_taken() {
-    let server = Server::start();
-    let body = event(&server, "e1", "user.suspended", "admin").to_string();
-    send(&server, Some(&signature("", now(), &body)), &body).await.refused(503, "UNAVAILABLE");
-    server.get("/users/me").await.ok();
-    server.stop_and_check().await;
+    for server in Server::on_each() {
+        let body = event(&server, "e1", "user.suspended", "admin").to_string();
+        send(&server, Some(&signature("", now(), &body)), &body).await.refused(503, "UNAVAILABLE");
+        server.get("/users/me").await.ok();
+        server.stop_and_check().await;
+    }
 }

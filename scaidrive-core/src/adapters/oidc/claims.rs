@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::model::{Error, Result, Scope, ScopelessTokens, TenantId, Timestamp, UserId, tidy};
+use crate::model::{Error, Result, Scope, ScopelessTokens, TenantRef, Timestamp, UserId, tidy};
 use crate::ports::Claims;
 
 /// Clocks may differ by so much.
@@ -30,8 +30,8 @@ pub(super) struct Rules {
 impl Rules {
     /// Returns what the token says, or why it is not good enough.
     pub(super) fn judge(&self, token: &Value, now: Timestamp) -> Result<Claims> {
-        let tenant: TenantId = parsed(token, "tenant_id").ok_or(super::REFUSED)?;
-        if !(self.is_issuer(token, tenant) && self.is_for_us(token) && is_current(token, now)) {
+        let tenant: TenantRef = parsed(token, "tenant_id").ok_or(super::REFUSED)?;
+        if !(self.is_issuer(token, &tenant) && self.is_for_us(token) && is_current(token, now)) {
             return Err(super::REFUSED);
         }
         Ok(Claims {
@@ -48,7 +48,7 @@ impl Rules {
         })
     }
 
-    fn is_issuer(&self, token: &Value, tenant: TenantId) -> bool {
+    fn is_issuer(&self, token: &Value, tenant: &TenantRef) -> bool {
         let Some(told) = token["iss"].as_str() else { return false };
         match &self.issuer {
             Some(issuer) => told == issuer,

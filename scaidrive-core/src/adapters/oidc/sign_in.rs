@@ -70,13 +70,14 @@ pub(super) fn request(
     grant: &Grant,
 ) -> RequestBuilder {
     let mut form = Serializer::new(String::new());
+    form.append_pair("grant_type", grant.kind());
     match grant {
         Grant::Code { code, redirect_uri, verifier } => {
-            form.append_pair("grant_type", "authorization_code").append_pair("code", code);
+            form.append_pair("code", code);
             form.append_pair("redirect_uri", redirect_uri).append_pair("code_verifier", verifier);
         }
         Grant::Refresh(token) => {
-            form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token);
+            form.append_pair("refresh_token", token);
         }
     }
     let id = settings.client_id.as_deref().unwrap_or_default();

@@ -262,9 +262,34 @@ async fn claims_that_do_not_hold_are_refused() {
         json!({ "sub": "a\u{0}b" }),
         json!({ "sub": "system:scaikey" }),
         json!({ "sub": "x".repeat(256) }),
+    ];
+    for changes in bad {
+        let told = provider.verify(&signer.sign(&house.with(changes.clone()))).await;
+        assert!(is_refused(&told), "{changes} {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_name_and_the_issuer_says_the_same() {
+    let signer = Signer::new(Algorithm::ES256, "a");
+    let house = House::open(&[&signer]).await;
+    let provider = house.provider(|_| {});
+    let of_tenant = |tenant: &str| format!("{}/tenants/{tenant}", house.url);
+    for (name, issuer) in [("acme", house.url.clone()), ("acme|7 Ä", of_tenant("acme|7 Ä"))] {
+        let token = signer.sign(&house.with(json!({ "tenant_id": name, "iss": issuer })));
+        assert_eq!(provider.verify(&token).await.unwrap().tenant.to_string(), name);
+    }
+    let bad = [
         json!({ "tenant_id": null }),
-        json!({ "tenant_id": "acme" }),
+        json!({ "tenant_id": "" }),
+        json!({ "tenant_id": "a\u{0}b" }),
+        json!({ "tenant_id": "tnt_acme" }),
+        json!({ "tenant_id": TENANT.to_lowercase() }),
+        json!({ "tenant_id": "x".repeat(256) }),
         json!({ "tenant_id": [TENANT] }),
+        json!({ "tenant_id": "acme", "iss": of_tenant(TENANT) }),
+        json!({ "tenant_id": "acme", "iss": of_tenant("acme2") }),
+        json!({ "iss": of_tenant("acme") }),
     ];
     for changes in bad {
         let told = provider.verify(&signer.sign(&house.with(changes.clone()))).await;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::errors::is_duplicate;
+use super::search::contains;
 use super::sight::rights;
 use super::statement::{SqlRow, Statement, sql};
 use super::tenancy::{USER_COLUMNS, user_at};
@@ -73,18 +74,8 @@ pub(super) fn taken(error: Error, what: impl FnOnce() -> String) -> Error {
 fn matching(query: Statement, tenant: TenantId, search: &UserSearch) -> Statement {
     let mut query = query.push(" WHERE u.tenant_id = ?").text(tenant);
     if let Some(text) = search.search.as_deref().filter(|text| !text.is_empty()) {
-        // LIKE's own wildcards in the text stand for themselves.
-        let text = text.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        let part = format!("%{text}%");
-        query = query
-            .push(
-                " AND (LOWER(COALESCE(u.name, '')) LIKE ? ESCAPE '!' OR LOWER(COALESCE(u.display_name, '')) LIKE ? ESCAPE '!' \
-                 OR LOWER(COALESCE(u.email, '')) LIKE ? ESCAPE '!' OR u.id = ?)",
-            )
-            .bind(part.as_str())
-            .bind(part.as_str())
-            .bind(part.as_str())
-            .raw(search.search.as_deref().unwrap_or_default());
+        let names = ["COALESCE(u.name, '')", "COALESCE(u.display_name, '')", "COALESCE(u.email, '')"];
+        query = contains(query.push(" AND ("), &names, text).push(" OR u.id = ?)").raw(text);
     }
     if let Some(status) = search.status {
         query = query.push(" AND u.status = ?").text(status);
@@ -102,8 +93,8 @@ impl AccessReads for SqlRows<'_> {
         self.read_account(caller).await
     }
 
-    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
-        self.read_chain(caller, id).await
+    async fn seen_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>> {
+        self.read_chains(caller, ids).await
     }
 
     async fn seen_share(&mut self, caller: &Caller, id: ShareId) -> Result<Option<SeenShare>> {
@@ -317,6 +308,13 @@ impl AccessWrites for SqlRows<'_> {
         Ok(self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await? == 1)
     }
 
+    async fn note_token(&mut self, tenant: TenantId, user: &UserId, issued_at: Timestamp) -> Result<bool> {
+        let update = sql("UPDATE users SET token_issued_at = ? WHERE tenant_id = ? AND id = ? \
+             AND (token_issued_at IS NULL OR token_issued_at < ?)");
+        let update = update.bind(issued_at.as_micros()).text(tenant).raw(user.as_str());
+        Ok(self.conn.execute(update.bind(issued_at.as_micros())).await? == 1)
+    }
+
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()> {
         let update = sql("UPDATE users SET last_login_at = ? WHERE tenant_id = ? AND id = ?");
         self.conn.execute(update.bind(at.as_micros()).text(tenant).raw(user.as_str())).await.map(drop)
@@ -373,16 +371,32 @@ impl AccessWrites for SqlRows<'_> {
         self.conn.execute(update.text(tenant).text(share)).await.map(drop)
     }
 
-    async fn move_acl(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()> {
-        let update = sql(
-            "UPDATE acl_entries SET share_id = ? WHERE tenant_id = ? AND (resource_id = ? OR resource_id IN ( \
+    async fn move_acl(
+        &mut self,
+        tenant: TenantId,
+        root: NodeId,
+        (from, to): (ShareId, ShareId),
+        now: Timestamp,
+    ) -> Result<()> {
+        const MOVED: &str = "tenant_id = ? AND (resource_id = ? OR resource_id IN ( \
              SELECT id FROM ( WITH RECURSIVE sub (id) AS ( \
              SELECT id FROM nodes WHERE tenant_id = ? AND parent_id = ? \
              UNION ALL \
              SELECT c.id FROM sub CROSS JOIN nodes c ON c.tenant_id = ? AND c.parent_id = sub.id) \
-             SELECT id FROM sub) below))",
-        );
-        let update = update.text(to).text(tenant).text(root).text(tenant).text(root).text(tenant);
+             SELECT id FROM sub) below))";
+        let moved =
+            |query: Statement| query.push(MOVED).text(tenant).text(root).text(tenant).text(root).text(tenant);
+        let end = moved(sql("DELETE FROM acl_entries WHERE "))
+            .push(
+                " AND ace_type = ? AND trustee IN (SELECT principal FROM members \
+                 WHERE tenant_id = ? AND share_id = ? AND expires_at <= ?)",
+            )
+            .text(AceType::Allow)
+            .text(tenant)
+            .text(from)
+            .bind(now.as_micros());
+        self.conn.execute(end).await?;
+        let update = moved(sql("UPDATE acl_entries SET share_id = ? WHERE ").text(to));
         self.conn.execute(update).await.map(drop)
     }
 

@@ -32,6 +32,22 @@ impl Dialect {
         }
     }
 
+    /// Ends an INSERT that replaces these columns of an existing row.
+    pub(super) fn replace_existing(self, key: &str, columns: &[&str]) -> String {
+        let sets = |incoming: fn(&str) -> String| {
+            columns
+                .iter()
+                .map(|column| format!("{column} = {}", incoming(column)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        if self.mysql {
+            format!(" ON DUPLICATE KEY UPDATE {}", sets(|column| format!("VALUES({column})")))
+        } else {
+            format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets(|column| format!("excluded.{column}")))
+        }
+    }
+
     /// Ends an INSERT that adds its numbers to an existing row.
     pub(super) fn add_to_existing(self, table: &str, key: &str, columns: &[&str]) -> String {
         let (head, incoming): (String, fn(&str) -> String) = if self.mysql {
@@ -44,6 +60,15 @@ impl Dialect {
             .map(|column| format!("{column} = {table}.{column} + {}", incoming(column)))
             .collect();
         head + &sums.join(", ")
+    }
+
+    /// Reads a column of bytes as the text that ids are kept as.
+    pub(super) fn text_of(self, column: &str) -> String {
+        if self.mysql {
+            format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
+        } else {
+            format!("CAST({column} AS TEXT)")
+        }
     }
 
     /// Spells the group of a `user_groups` row as a principal.

@@ -2,6 +2,7 @@
 
 use super::SqlRows;
 use super::access::taken;
+use super::search::contains;
 use super::sight::GROUP_DEPTH;
 use super::statement::{SqlRow, Statement, sql};
 use crate::model::{Error, Group, GroupId, Principal, Result, TenantId, Timestamp};
@@ -30,9 +31,7 @@ fn named(query: Statement, tenant: TenantId, search: &str) -> Statement {
     if search.is_empty() {
         return query;
     }
-    // LIKE's own wildcards in the text stand for themselves.
-    let text = search.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    query.push(" AND (LOWER(name) LIKE ? ESCAPE '!' OR id = ?)").bind(format!("%{text}%")).raw(search)
+    contains(query.push(" AND ("), &["name"], search).push(" OR id = ?)").raw(search)
 }
 
 impl SqlRows<'_> {
@@ -133,6 +132,7 @@ impl SqlRows<'_> {
             "DELETE FROM group_members WHERE tenant_id = ? AND member = ?",
             "DELETE FROM members WHERE tenant_id = ? AND principal = ?",
             "DELETE FROM acl_entries WHERE tenant_id = ? AND trustee = ?",
+            "DELETE FROM quotas WHERE tenant_id = ? AND target = ?",
         ] {
             self.conn.execute(sql(text).text(tenant).raw(&principal)).await?;
         }

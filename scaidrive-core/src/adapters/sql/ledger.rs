@@ -10,8 +10,9 @@ use crate::ports::metadata::{AuditRow, LedgerReads, LedgerWrites};
 
 const USAGE: &str =
     "SELECT file_bytes, version_bytes, trash_bytes, file_count, folder_count, target FROM counters";
-const CHANGE: &str = "SELECT id, position, tenant_id, share_id, resource_type, resource_id, change_type, changed_by, \
-     changed_at, old_path, new_path, version_id, metadata FROM change_log";
+/// The columns that `change` reads, in its order, from a table called `c`.
+pub(super) const CHANGE_COLUMNS: &str = "c.id, c.position, c.tenant_id, c.share_id, c.resource_type, c.resource_id, \
+     c.change_type, c.changed_by, c.changed_at, c.old_path, c.new_path, c.version_id, c.metadata";
 /// The columns that `audit_at` reads, in its order.
 pub(super) const AUDIT_COLUMNS: &str = "id, at, category, severity, action, user_id, service_account, ip, user_agent, \
      resource_type, resource_id, path, result, request_id, payload";
@@ -26,7 +27,7 @@ fn usage(row: &SqlRow) -> Result<Usage> {
     })
 }
 
-fn change(row: &SqlRow) -> Result<LoggedChange> {
+pub(super) fn change(row: &SqlRow) -> Result<LoggedChange> {
     Ok(LoggedChange {
         id: row.parse(0)?,
         position: row.int(1)?,
@@ -91,7 +92,10 @@ impl LedgerReads for SqlRows<'_> {
     }
 
     async fn changes(&mut self, tenant: TenantId, after: i64, limit: u32) -> Result<Vec<LoggedChange>> {
-        let query = sql(CHANGE).push(" WHERE tenant_id = ? AND position > ? ORDER BY position LIMIT ?");
+        let query = sql(format!(
+            "SELECT {CHANGE_COLUMNS} FROM change_log c WHERE c.tenant_id = ? AND c.position > ? \
+             ORDER BY c.position LIMIT ?"
+        ));
         let rows = self.conn.fetch(query.text(tenant).bind(after).bind(limit)).await?;
         rows.iter().map(change).collect()
     }

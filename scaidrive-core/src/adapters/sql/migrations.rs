@@ -45,10 +45,28 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0006_webhooks.sql"),
     ),
     (
+        7,
+        "access_gaps",
+        include_str!("../../../../migrations/sqlite/0007_access_gaps.sql"),
+        include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
+    ),
+    (
         8,
         "uploads",
         include_str!("../../../../migrations/sqlite/0008_uploads.sql"),
         include_str!("../../../../migrations/mysql/0008_uploads.sql"),
+    ),
+    (
+        9,
+        "sync",
+        include_str!("../../../../migrations/sqlite/0009_sync.sql"),
+        include_str!("../../../../migrations/mysql/0009_sync.sql"),
+    ),
+    (
+        10,
+        "delta",
+        include_str!("../../../../migrations/sqlite/0010_delta.sql"),
+        include_str!("../../../../migrations/mysql/0010_delta.sql"),
     ),
 ];
 

@@ -167,11 +167,17 @@ impl QuotaReads for SqlRows<'_> {
     }
 
     async fn tenant_limits(&mut self, partner: PartnerId) -> Result<Vec<(TenantId, Option<u64>)>> {
-        let query = sql("SELECT t.id, q.limit_bytes FROM tenants t \
-             LEFT JOIN quotas q ON q.tenant_id = t.id AND q.target = ? WHERE t.partner_id = ? ORDER BY t.id")
+        let query = sql(format!(
+            "SELECT {QUOTA}, t.id FROM tenants t \
+             LEFT JOIN quotas q ON q.tenant_id = t.id AND q.target = ? WHERE t.partner_id = ? ORDER BY t.id"
+        ))
         .raw(&QuotaTarget::Tenant.to_string())
         .text(partner);
-        self.conn.fetch(query).await?.iter().map(|row| Ok((row.parse(0)?, limit(row, 1)?))).collect()
+        let most = |row: &SqlRow| {
+            let set = if row.opt_string(0)?.is_some() { Some(quota(row)?) } else { None };
+            Ok((row.parse(13)?, set.and_then(|quota| quota.most())))
+        };
+        self.conn.fetch(query).await?.iter().map(most).collect()
     }
 }
 
@@ -199,6 +205,16 @@ impl QuotaWrites for SqlRows<'_> {
             .bind(quota.exempt_reason.clone())
             .bind(quota.warned);
         self.conn.execute(insert).await.map(drop)
+    }
+
+    async fn note_quota(&mut self, tenant: TenantId, quota: &Quota) -> Result<()> {
+        let update =
+            sql("UPDATE quotas SET warned = ?, grace_started_at = ? WHERE tenant_id = ? AND target = ?")
+                .bind(quota.warned)
+                .bind(quota.grace_started_at.map(Timestamp::as_micros))
+                .text(tenant)
+                .raw(&quota.target.to_string());
+        self.conn.execute(update).await.map(drop)
     }
 
     async fn delete_quota(&mut self, tenant: TenantId, target: &QuotaTarget) -> Result<bool> {

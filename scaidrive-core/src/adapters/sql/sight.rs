@@ -22,6 +22,8 @@ const NODE_AT: usize = 0;
 const SHARE_AT: usize = 18;
 const ENTRY_AT: usize = SHARE_AT + 13;
 const MEMBER_AT: usize = ENTRY_AT + 4;
+/// The node that a row's chain starts at.
+const START_AT: usize = MEMBER_AT + 3;
 
 const ENTRY: &str = "a.trustee, a.ace_type, a.rights, a.inherits";
 const MEMBER: &str = "m.principal, m.role, m.expires_at";
@@ -75,7 +77,41 @@ fn account(rows: &[SqlRow]) -> Result<Option<Account>> {
         settings: first.json(15)?,
         user,
         groups,
+        last_token_at: first.opt_time(16)?,
     }))
+}
+
+/// Returns the query of these nodes, each with everything above it, the share last, and what matches the caller.
+fn chains_query(caller: &Caller, ids: &[NodeId]) -> Statement {
+    let tenant = caller.tenant;
+    let listed = |query: Statement| query.push_list(ids.iter().map(ToString::to_string));
+    // The depth keeps the order; it also ends the walk should a loop ever exist.
+    let query = sql("WITH RECURSIVE up (start, id, parent_id, depth) AS ( \
+         SELECT id, id, parent_id, 0 FROM nodes WHERE tenant_id = ? AND id IN ");
+    let query = listed(query.text(tenant))
+        .push(
+            " UNION ALL \
+             SELECT up.start, p.id, p.parent_id, up.depth + 1 \
+             FROM up CROSS JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id WHERE up.depth < 1000), \
+             line (start, id, depth) AS (SELECT start, id, depth FROM up \
+             UNION ALL SELECT id, share_id, 2000 FROM nodes WHERE tenant_id = ? AND id IN ",
+        )
+        .text(tenant)
+        .text(tenant);
+    let query = listed(query)
+        .push(&format!(
+            ") SELECT {NODE}, {SHARE_COLUMNS}, {ENTRY}, {MEMBER}, l.start FROM line l \
+             LEFT JOIN nodes n ON n.tenant_id = ? AND n.id = l.id \
+             LEFT JOIN shares s ON s.tenant_id = ? AND s.id = l.id \
+             LEFT JOIN acl_entries a ON a.tenant_id = ? AND a.resource_id = l.id AND a.trustee IN "
+        ))
+        .text(tenant)
+        .text(tenant)
+        .text(tenant);
+    let query = trustees(query, caller)
+        .push(" LEFT JOIN members m ON m.tenant_id = ? AND m.share_id = s.id AND m.principal IN ")
+        .text(tenant);
+    principals(query, caller).push(" ORDER BY l.start, l.depth")
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
@@ -112,7 +148,7 @@ impl SqlRows<'_> {
             .push(&format!(
                 " UNION SELECT p.holder, g.depth + 1 FROM g CROSS JOIN group_members p \
                  ON p.tenant_id = ? AND p.member = g.holder WHERE g.depth < {GROUP_DEPTH}) \
-                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder, t.settings FROM tenants t \
+                 SELECT {USER_COLUMNS}, t.status, t.partner_id, h.holder, t.settings, u.token_issued_at FROM tenants t \
                  LEFT JOIN users u ON u.tenant_id = t.id AND u.id = ? \
                  LEFT JOIN (SELECT DISTINCT holder FROM g) h ON 1 = 1 WHERE t.id = ?"
             ))
@@ -122,39 +158,20 @@ impl SqlRows<'_> {
         account(&self.conn.fetch(query).await?)
     }
 
-    pub(super) async fn read_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
-        let tenant = caller.tenant;
-        // The depth keeps the order; it also ends the walk should a loop ever exist. The share comes last.
-        let query = sql(
-            "WITH RECURSIVE up (id, parent_id, depth) AS ( \
-             SELECT id, parent_id, 0 FROM nodes WHERE tenant_id = ? AND id = ? \
-             UNION ALL \
-             SELECT p.id, p.parent_id, up.depth + 1 FROM up CROSS JOIN nodes p ON p.tenant_id = ? AND p.id = up.parent_id \
-             WHERE up.depth < 1000), \
-             line (id, depth) AS (SELECT id, depth FROM up \
-             UNION ALL SELECT share_id, 2000 FROM nodes WHERE tenant_id = ? AND id = ?) ",
-        )
-        .text(tenant)
-        .text(id)
-        .text(tenant)
-        .text(tenant)
-        .text(id);
-        let query = query
-            .push(&format!(
-                "SELECT {NODE}, {SHARE_COLUMNS}, {ENTRY}, {MEMBER} FROM line l \
-                 LEFT JOIN nodes n ON n.tenant_id = ? AND n.id = l.id \
-                 LEFT JOIN shares s ON s.tenant_id = ? AND s.id = l.id \
-                 LEFT JOIN acl_entries a ON a.tenant_id = ? AND a.resource_id = l.id AND a.trustee IN "
-            ))
-            .text(tenant)
-            .text(tenant)
-            .text(tenant);
-        let query = trustees(query, caller)
-            .push(" LEFT JOIN members m ON m.tenant_id = ? AND m.share_id = s.id AND m.principal IN ")
-            .text(tenant);
-        let query = principals(query, caller).push(" ORDER BY l.depth");
-        let rows = self.conn.fetch(query).await?;
-        self.gather_chain(&rows)
+    pub(super) async fn read_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>> {
+        let mut found = Vec::new();
+        for part in ids.chunks(ROWS_PER_STATEMENT) {
+            let rows = self.conn.fetch(chains_query(caller, part)).await?;
+            let mut starts = Vec::with_capacity(rows.len());
+            rows.iter().try_for_each(|row| row.string(START_AT).map(|start| starts.push(start)))?;
+            let mut rest = rows.as_slice();
+            for chain in starts.chunk_by(|one, next| one == next) {
+                let (rows, after) = rest.split_at(chain.len());
+                found.extend(self.gather_chain(rows)?);
+                rest = after;
+            }
+        }
+        Ok(found)
     }
 
     fn gather_chain(&self, rows: &[SqlRow]) -> Result<Option<SeenChain>> {
@@ -264,6 +281,20 @@ impl SqlRows<'_> {
             }
         }
         Ok(found)
+    }
+
+    pub(super) async fn read_entries_in(
+        &mut self,
+        caller: &Caller,
+        share: ShareId,
+    ) -> Result<Vec<SeenEntry>> {
+        let query = sql(format!(
+            "SELECT {ENTRY} FROM acl_entries a WHERE a.tenant_id = ? AND a.share_id = ? \
+             AND a.trustee IN "
+        ));
+        let rows = self.conn.fetch(trustees(query.text(caller.tenant).text(share), caller)).await?;
+        let entries = rows.iter().map(|row| entry(row, 0)).collect::<Result<Vec<_>>>()?;
+        Ok(entries.into_iter().flatten().collect())
     }
 
     pub(super) async fn read_fenced_children(

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 
 use super::SqlRows;
 use super::statement::{SqlRow, sql};
-use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
+use crate::model::{
+    ExternalTenantId, NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
+};
 use crate::ports::metadata::{TenancyReads, TenancyWrites};
 
-const TENANT: &str = "SELECT id, partner_id, name, status, settings, created_at, display_name FROM tenants";
+const TENANT: &str =
+    "SELECT id, partner_id, name, status, settings, created_at, display_name, external_id FROM tenants";
 /// The columns that `user_at` reads, in its order, from a table called `u`.
 pub(super) const USER_COLUMNS: &str = "u.id, u.tenant_id, u.email, u.name, u.status, u.admin_role, u.created_at, \
      u.display_name, u.avatar_url, u.provisioning_source, u.synced_at, u.last_login_at";
@@ -21,6 +24,7 @@ fn tenant(row: &SqlRow) -> Result<Tenant> {
         settings: row.json(4)?,
         created_at: row.time(5)?,
         display_name: row.opt_string(6)?,
+        external_id: row.opt_bytes(7)?.is_some().then(|| row.parse_raw(7)).transpose()?,
     })
 }
 
@@ -43,6 +47,11 @@ pub(super) fn user_at(row: &SqlRow) -> Result<User> {
 }
 
 impl SqlRows<'_> {
+    async fn tenant_row(&mut self, id: TenantId, lock: &str) -> Result<Option<Tenant>> {
+        let row = self.conn.fetch_one(sql(TENANT).push(" WHERE id = ?").push(lock).text(id)).await?;
+        row.as_ref().map(tenant).transpose()
+    }
+
     async fn user_row(&mut self, tenant: TenantId, id: &UserId, lock: &str) -> Result<Option<User>> {
         let query = sql(format!("SELECT {USER_COLUMNS} FROM users u WHERE u.tenant_id = ? AND u.id = ?"));
         let row = self.conn.fetch_one(query.push(lock).text(tenant).raw(id.as_str())).await?;
@@ -58,8 +67,12 @@ impl TenancyReads for SqlRows<'_> {
     }
 
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>> {
-        let row = self.conn.fetch_one(sql(TENANT).push(" WHERE id = ?").text(id)).await?;
-        row.as_ref().map(tenant).transpose()
+        self.tenant_row(id, "").await
+    }
+
+    async fn tenant_called(&mut self, external: &ExternalTenantId) -> Result<Option<TenantId>> {
+        let query = sql("SELECT id FROM tenants WHERE external_id = ?").raw(external.as_str());
+        self.conn.fetch_one(query).await?.map(|row| row.parse(0)).transpose()
     }
 
     async fn tenants(&mut self) -> Result<Vec<Tenant>> {
@@ -93,10 +106,11 @@ impl TenancyWrites for SqlRows<'_> {
         self.conn.execute(insert.text(id).bind(name).bind(now.as_micros())).await.map(drop)
     }
 
-    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        let insert =
-            sql("INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)");
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<bool> {
+        let insert = sql(
+            "INSERT INTO tenants (id, partner_id, name, status, settings, created_at, display_name, external_id) VALUES ",
+        )
+        .push_groups(1, 8);
         let insert = insert
             .text(tenant.id)
             .text(tenant.partner_id)
@@ -104,8 +118,9 @@ impl TenancyWrites for SqlRows<'_> {
             .text(tenant.status)
             .bind(json(&tenant.settings)?)
             .bind(tenant.created_at.as_micros())
-            .bind(tenant.display_name.clone());
-        self.conn.execute(insert).await.map(drop)
+            .bind(tenant.display_name.clone())
+            .bind(tenant.external_id.as_ref().map(|id| id.as_str().as_bytes()));
+        super::errors::unless_duplicate(self.conn.execute(insert).await)
     }
 
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()> {
@@ -140,6 +155,11 @@ impl TenancyWrites for SqlRows<'_> {
             .bind(user.scaikey_synced_at.map(Timestamp::as_micros))
             .bind(user.last_login_at.map(Timestamp::as_micros));
         super::errors::unless_duplicate(self.conn.execute(insert).await)
+    }
+
+    async fn lock_tenant(&mut self, id: TenantId) -> Result<Option<Tenant>> {
+        let lock = self.dialect().current_read();
+        self.tenant_row(id, lock).await
     }
 
     async fn lock_user(&mut self, tenant: TenantId, id: &UserId) -> Result<Option<User>> {

@@ -23,6 +23,8 @@ pub struct Account {
     pub user: Option<User>,
     /// Every group the user is in, directly or through groups.
     pub groups: Vec<GroupId>,
+    /// When the newest token that the user came with was issued.
+    pub last_token_at: Option<Timestamp>,
 }
 
 /// An entry that matches the caller.
@@ -73,8 +75,13 @@ pub type Page<T> = (Vec<T>, u64);
 pub trait AccessReads: Send {
     /// Returns who the caller is now, in one look; nothing for an unknown tenant.
     async fn account(&mut self, caller: &Caller) -> Result<Option<Account>>;
-    /// Returns a node with everything above it and all that matches the caller: one query, whatever the depth.
-    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>>;
+    /// Returns those of these nodes that are there, with everything above them and all that matches the caller: one
+    /// query, whatever the depth, and whatever is there.
+    async fn seen_chains(&mut self, caller: &Caller, ids: &[NodeId]) -> Result<Vec<SeenChain>>;
+    /// Returns a node with everything above it and all that matches the caller.
+    async fn seen_chain(&mut self, caller: &Caller, id: NodeId) -> Result<Option<SeenChain>> {
+        Ok(self.seen_chains(caller, &[id]).await?.pop())
+    }
     /// Returns a share with all that matches the caller.
     async fn seen_share(&mut self, caller: &Caller, id: ShareId) -> Result<Option<SeenShare>>;
     /// Returns the shares that the caller owns, is a member of, or has entries on, and public ones; or all of the
@@ -184,7 +191,9 @@ pub trait AccessWrites: Send {
     async fn update_user(&mut self, user: &User) -> Result<()>;
     /// Notes the first sign-in; tells whether it was that.
     async fn note_first_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<bool>;
-    /// Notes a sign-in.
+    /// Notes when a user came with which token, by its time of issue; tells whether it is newer than all before.
+    async fn note_token(&mut self, tenant: TenantId, user: &UserId, issued_at: Timestamp) -> Result<bool>;
+    /// Notes when a user was here.
     async fn note_login(&mut self, tenant: TenantId, user: &UserId, at: Timestamp) -> Result<()>;
     /// Inserts an entry; `AlreadyExists` if its resource has one of that trustee and type.
     async fn insert_ace(&mut self, tenant: TenantId, entry: &AclEntry) -> Result<()>;
@@ -202,8 +211,15 @@ pub trait AccessWrites: Send {
     async fn delete_allows(&mut self, tenant: TenantId, share: ShareId, principal: &Principal) -> Result<()>;
     /// Says that something below a share's root has entries of its own, or does not inherit.
     async fn mark_acl(&mut self, tenant: TenantId, share: ShareId) -> Result<()>;
-    /// Says that the entries on a node and on everything below it lie in another share now.
-    async fn move_acl(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()>;
+    /// Says that the entries on a node and on everything below it lie in another share now. What a principal was
+    /// allowed whose membership in the old share has run out by `now` ends: nothing holds it back in the new one.
+    async fn move_acl(
+        &mut self,
+        tenant: TenantId,
+        root: NodeId,
+        from_to: (ShareId, ShareId),
+        now: Timestamp,
+    ) -> Result<()>;
     /// Hands a file or folder's charge to another user.
     async fn set_node_owner(&mut self, tenant: TenantId, id: NodeId, owner: &UserId) -> Result<()>;
     /// Inserts a membership; `AlreadyExists` if the principal is a member.

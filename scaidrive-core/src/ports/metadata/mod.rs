@@ -5,9 +5,11 @@
 mod access;
 mod audit;
 mod content;
+mod delta;
 mod ledger;
 mod once;
 mod quotas;
+mod sync;
 mod tenancy;
 mod tree;
 mod uploads;
@@ -25,9 +27,11 @@ pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
+pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
 pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
+pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use uploads::{MadeFile, PartRow, UploadChunk, UploadReads, UploadRow, UploadWrites};
@@ -46,8 +50,10 @@ pub trait Reads:
     + ContentReads
     + ChunkReads
     + UploadReads
+    + DeltaReads
     + LedgerReads
     + JobReads
+    + SyncReads
     + Send
 {
 }
@@ -62,8 +68,10 @@ impl<
         + ContentReads
         + ChunkReads
         + UploadReads
+        + DeltaReads
         + LedgerReads
         + JobReads
+        + SyncReads
         + Send,
 > Reads for T
 {
@@ -81,8 +89,10 @@ pub trait Writes:
     + ContentWrites
     + ChunkWrites
     + UploadWrites
+    + DeltaWrites
     + LedgerWrites
     + JobWrites
+    + SyncWrites
     + WebhookWrites
 {
 }
@@ -98,8 +108,10 @@ impl<
         + ContentWrites
         + ChunkWrites
         + UploadWrites
+        + DeltaWrites
         + LedgerWrites
         + JobWrites
+        + SyncWrites
         + WebhookWrites,
 > Writes for T
 {

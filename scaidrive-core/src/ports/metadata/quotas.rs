@@ -46,7 +46,7 @@ pub trait QuotaReads: Send {
     ) -> Result<Page<(UserId, Usage)>>;
     /// Returns a partner's limit; the outer nothing says that there is no such partner.
     async fn partner_limit(&mut self, partner: PartnerId) -> Result<Option<Option<u64>>>;
-    /// Returns the limits of a partner's tenants.
+    /// Returns the most that each of a partner's tenants can use under its limit; nothing for one without.
     async fn tenant_limits(&mut self, partner: PartnerId) -> Result<Vec<(TenantId, Option<u64>)>>;
 }
 
@@ -55,6 +55,9 @@ pub trait QuotaReads: Send {
 pub trait QuotaWrites: Send {
     /// Inserts or replaces the quota of its target.
     async fn put_quota(&mut self, tenant: TenantId, quota: &Quota) -> Result<()>;
+    /// Notes how a quota stands, its warnings and its grace, and leaves what was set as it is: that may be
+    /// another's to write at this very time.
+    async fn note_quota(&mut self, tenant: TenantId, quota: &Quota) -> Result<()>;
     /// Removes the quota of a target; tells whether there was one.
     async fn delete_quota(&mut self, tenant: TenantId, target: &QuotaTarget) -> Result<bool>;
     /// Sets a partner's limit.

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::model::{NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId};
+use crate::model::{
+    ExternalTenantId, NodeId, PartnerId, Result, Share, ShareId, Tenant, TenantId, Timestamp, User, UserId,
+};
 
 /// Reads partners, tenants, users and shares.
 #[async_trait]
@@ -11,6 +13,8 @@ pub trait TenancyReads: Send {
     async fn first_partner(&mut self) -> Result<Option<PartnerId>>;
     /// Returns a tenant.
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>>;
+    /// Returns the tenant that the identity provider calls this.
+    async fn tenant_called(&mut self, external: &ExternalTenantId) -> Result<Option<TenantId>>;
     /// Returns all tenants, oldest first.
     async fn tenants(&mut self) -> Result<Vec<Tenant>>;
     /// Returns a user of the tenant.
@@ -28,9 +32,11 @@ pub trait TenancyReads: Send {
 pub trait TenancyWrites: Send {
     /// Inserts a partner.
     async fn insert_partner(&mut self, id: PartnerId, name: &str, now: Timestamp) -> Result<()>;
-    /// Inserts a tenant.
-    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<()>;
-    /// Replaces a tenant's name, status and settings.
+    /// Inserts a tenant; tells whether its ids were free.
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<bool>;
+    /// Returns a tenant, and keeps others from changing it until this commits.
+    async fn lock_tenant(&mut self, id: TenantId) -> Result<Option<Tenant>>;
+    /// Replaces a tenant's names, status and settings.
     async fn update_tenant(&mut self, tenant: &Tenant) -> Result<()>;
     /// Inserts a user; tells whether there was none (concurrent first requests make one row).
     async fn insert_user(&mut self, user: &User) -> Result<bool>;

@@ -199,6 +199,8 @@ impl Mutation for Create {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Created> {
         let mut row = self.row(tx);
         row.owner = check_target(tx.rows, tx.caller, &row).await?;
+        // What else may become pending for that user waits, so that each sees what the others have.
+        tx.rows.lock_user(row.tenant, &row.owner).await?;
         tx.rows.insert_upload(&row).await?;
         tx.announce(row.share, &row.owner, row.layout.size);
         tx.audit(row.audit("upload.create"));
