@@ -156,13 +156,11 @@ async fn a_replacement_needs_the_version_it_was_made_from() {
     let share = server.share("Projects").await;
     let file = server.upload(&share, None, "a", "first").await.created();
     let bytes = noise(3, PART + 1);
-    let begin = || {
-        let body = json!({
-            "share_id": share, "file_name": "a", "file_size": bytes.len(), "chunk_size": PART,
-            "replace_file_id": file.id(), "base_version_id": file.json["version_id"],
-        });
-        server.post("/uploads", &body)
-    };
+    let body = json!({
+        "share_id": share, "file_name": "a", "file_size": bytes.len(), "chunk_size": PART,
+        "replace_file_id": file.id(), "base_version_id": file.json["version_id"],
+    });
+    let begin = || server.post("/uploads", &body);
     let created = begin().await.created().json;
     let upload = Upload { id: created["session_id"].as_str().unwrap().to_owned(), bytes: bytes.clone() };
     for index in 0..2 {
