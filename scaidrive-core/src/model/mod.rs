@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+pub mod conflict;
 mod device;
 mod error;
 mod id;
@@ -33,6 +34,7 @@ pub use chunk::{
     CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
     RecordedParams, Sha256Hash,
 };
+pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
 pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
@@ -41,7 +43,7 @@ pub use id::{
     TenantId, UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
-pub use name::{FileName, MAX_NAME_BYTES, NameKey};
+pub use name::{FileName, MAX_NAME_BYTES, NameKey, is_unsafe_somewhere};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};

@@ -264,12 +264,7 @@ pub(super) async fn write_in(
     modified_at: Option<Timestamp>,
     grace: Duration,
 ) -> Result<FileInfo> {
-    let next = FileFacts {
-        size: content.row.size,
-        checksum: content.row.checksum,
-        content: content.row.id,
-        ..facts
-    };
+    let next = content.facts(facts);
     let found = new_version(tx, found, next, None, modified_at).await?;
     tree::refer_to(tx, &[content], grace).await?;
     tx.audit(tree::audit("file.write", found.node().id, found.path()));

@@ -16,7 +16,7 @@ use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::chunking::{self, ChunkReader};
 use crate::model::{
-    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, Result, Sha256Hash, TenantId, Timestamp,
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, FileFacts, Result, Sha256Hash, TenantId, Timestamp,
 };
 use crate::ports::metadata::{ContentRow, ManifestEntry};
 use crate::ports::{Key, Outcome, Writes};
@@ -43,6 +43,11 @@ pub struct StoredContent {
 }
 
 impl StoredContent {
+    /// Returns what is said of a file whose current version has this content, all else as it was.
+    pub(super) fn facts(&self, before: FileFacts) -> FileFacts {
+        FileFacts { size: self.row.size, checksum: self.row.checksum, content: self.row.id, ..before }
+    }
+
     /// Fails once a touch is older than half the grace: then nobody may refer to its chunks any more.
     pub fn check_fresh(&self, now: Timestamp, grace: Duration) -> Result<()> {
         check_fresh(self.touched_at, now, grace)

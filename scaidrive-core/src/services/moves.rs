@@ -54,29 +54,32 @@ impl Mutation for Move {
         if node == *found.node() {
             return Ok(found);
         }
-        node.modified_by = tx.caller.user.clone();
         place.check_limits(node.name.as_str())?;
-        tx.rows.update_node(&node).await?;
-        let path = place.path_of(node.name.as_str());
-        if node.share == found.share.id {
-            let moved = node.parent != found.node().parent;
-            let mut change = tree::change(
-                &node,
-                if moved { ChangeKind::Moved } else { ChangeKind::Renamed },
-                path.clone(),
-            );
-            change.old_path = Some(found.path());
-            tx.change(change);
-            if moved && inherits_other_entries(tx, &found, &place).await? {
-                tx.change(tree::access_changed(&node, path.clone()));
-            }
-        } else {
-            cross_shares(tx, &found, &node, &path).await?;
-        }
-        let from = serde_json::json!({ "from": found.path() });
-        tx.audit(tree::audit("move", node.id, path).with(from));
+        put_at(tx, &found, &place, node).await?;
         access::unjudged(tx.rows, tx.caller, self.id).await
     }
+}
+
+/// Writes a locked node that has another parent or name now, both checked, and tells the world.
+pub(super) async fn put_at(tx: &mut Tx<'_>, found: &Located, place: &Place, mut node: Node) -> Result<()> {
+    node.modified_by = tx.caller.user.clone();
+    tx.rows.update_node(&node).await?;
+    let path = place.path_of(node.name.as_str());
+    if node.share == found.share.id {
+        let moved = node.parent != found.node().parent;
+        let kind = if moved { ChangeKind::Moved } else { ChangeKind::Renamed };
+        let mut change = tree::change(&node, kind, path.clone());
+        change.old_path = Some(found.path());
+        tx.change(change);
+        if moved && inherits_other_entries(tx, found, place).await? {
+            tx.change(tree::access_changed(&node, path.clone()));
+        }
+    } else {
+        cross_shares(tx, found, &node, &path).await?;
+    }
+    let from = serde_json::json!({ "from": found.path() });
+    tx.audit(tree::audit("move", node.id, path).with(from));
+    Ok(())
 }
 
 /// Takes the tree locks of both shares in id order, then reads both ends: two opposite moves would both pass

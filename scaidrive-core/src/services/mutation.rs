@@ -46,6 +46,7 @@ pub struct Tx<'t> {
     /// One time for all that this mutation writes, by the process's clock.
     pub now: Timestamp,
     ids: &'t dyn Ids,
+    device: Option<String>,
     effects: Effects,
 }
 
@@ -53,7 +54,7 @@ pub struct Tx<'t> {
 struct Effects {
     usage: UsageChanges,
     announced: Vec<(QuotaTarget, u64)>,
-    changes: Vec<Change>,
+    changes: Vec<(ChangeId, Change)>,
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
     created: Option<String>,
@@ -77,9 +78,29 @@ impl Tx<'_> {
         self.effects.announced.extend(targets.map(|target| (target, bytes)));
     }
 
-    /// Tells feed readers.
-    pub fn change(&mut self, change: Change) {
-        self.effects.changes.push(change);
+    /// Says which device all that follows comes from: its rows tell, so that it knows them for its own.
+    pub fn comes_from(&mut self, device: &str) {
+        self.device = Some(device.to_owned());
+    }
+
+    /// Tells feed readers; returns the id that the row will have.
+    pub fn change(&mut self, mut change: Change) -> ChangeId {
+        if let Some(device) = &self.device {
+            change.metadata["device_id"] = device.as_str().into();
+        }
+        let id = ChangeId::new(self.ids.ulid());
+        self.effects.changes.push((id, change));
+        id
+    }
+
+    /// Returns the last row that feed readers will see, if there is one by now.
+    pub fn last_change(&self) -> Option<ChangeId> {
+        self.effects.changes.last().map(|(id, _)| *id)
+    }
+
+    /// Counts the effects so far: a step that was refused must have left none.
+    pub fn effects(&self) -> usize {
+        self.effects.changes.len() + self.effects.audit.len() + self.effects.jobs.len()
     }
 
     /// Tells administrators.
@@ -203,10 +224,17 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let now = self.clock.now();
         // Read again inside: whoever was suspended, or left a group, since the request came in is that here.
         let caller = identity::refreshed(rows, &self.caller).await?;
-        let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
+        let mut tx = Tx {
+            rows,
+            caller: &caller,
+            now,
+            ids: self.ids.as_ref(),
+            device: None,
+            effects: Effects::default(),
+        };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
-        let shares = effects.changes.iter().map(|change| change.share).collect();
+        let shares = effects.changes.iter().map(|(_, change)| change.share).collect();
         let (has_jobs, wakes_tenant) = (!effects.jobs.is_empty(), effects.wakes_tenant);
         let position = self.settle(rows, effects, now).await?;
         let done = Done { output, shares, wakes_tenant, position, has_jobs };
@@ -237,7 +265,7 @@ impl<M: Mutation> MutationUnit<M> {
             .changes
             .into_iter()
             .zip(first..)
-            .map(|(change, position)| self.logged(change, position, now))
+            .map(|((id, change), position)| self.logged(id, change, position, now))
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
@@ -254,12 +282,12 @@ impl<M: Mutation> MutationUnit<M> {
         rows.note_once(&self.caller, once, &DoneOnce { digest, resource_id }, once::since(now), now).await
     }
 
-    fn logged(&self, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
-        if let Some(device) = &self.caller.device {
+    fn logged(&self, id: ChangeId, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
+        if let Some(device) = self.caller.device.as_ref().filter(|_| change.metadata["device_id"].is_null()) {
             change.metadata["device_id"] = device.as_str().into();
         }
         LoggedChange {
-            id: ChangeId::new(self.ids.ulid()),
+            id,
             position,
             tenant_id: self.caller.tenant,
             share_id: change.share,

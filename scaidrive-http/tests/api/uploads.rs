@@ -75,16 +75,7 @@ async fn parts_in_any_order_become_a_file() {
     }
     let missing = upload.complete(&server).await.refused(409, "CHUNKS_MISSING").json;
     assert_eq!(missing["error"]["details"]["missing"], json!([2]));
-    let status = server.get(&upload.path()).await.ok().json;
-    let expires_at = status["expires_at"].clone();
-    assert_eq!(
-        status,
-        json!({
-            "session_id": upload.id, "status": "open", "file_name": "plan.odt", "file_size": upload.bytes.len(),
-            "chunk_size": PART, "total_chunks": 6, "received_chunks": 5, "missing": [2], "expires_at": expires_at,
-            "file_id": null,
-        })
-    );
+    assert_status(&server, &upload, 5, &[2]).await;
     upload.send(&server, 2).await.ok();
     let made = upload.complete(&server).await.ok().json;
     let id = made["file_id"].as_str().unwrap().to_owned();
@@ -104,6 +95,20 @@ async fn parts_in_any_order_become_a_file() {
     server.delete(&upload.path()).await.refused(410, "SESSION_EXPIRED");
     upload.send(&server, 0).await.refused(410, "SESSION_EXPIRED");
     server.stop_and_check().await;
+}
+
+/// Demands what an open upload of `plan.odt` in six parts looks like.
+async fn assert_status(server: &Server, upload: &Upload, received: usize, missing: &[usize]) {
+    let status = server.get(&upload.path()).await.ok().json;
+    let expires_at = status["expires_at"].clone();
+    assert_eq!(
+        status,
+        json!({
+            "session_id": upload.id, "status": "open", "file_name": "plan.odt", "file_size": upload.bytes.len(),
+            "chunk_size": PART, "total_chunks": 6, "received_chunks": received, "missing": missing, "expires_at": expires_at,
+            "file_id": null,
+        })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

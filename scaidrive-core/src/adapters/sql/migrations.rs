@@ -68,6 +68,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0010_delta.sql"),
         include_str!("../../../../migrations/mysql/0010_delta.sql"),
     ),
+    (
+        11,
+        "apply",
+        include_str!("../../../../migrations/sqlite/0011_apply.sql"),
+        include_str!("../../../../migrations/mysql/0011_apply.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

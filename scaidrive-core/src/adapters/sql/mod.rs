@@ -6,6 +6,7 @@
 mod access;
 mod audit;
 mod chunks;
+mod conflicts;
 mod contents;
 mod delta;
 mod dialect;

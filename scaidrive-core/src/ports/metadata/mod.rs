@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod conflicts;
 mod content;
 mod delta;
 mod ledger;
@@ -24,6 +25,7 @@ pub use access::{
     AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
+pub use conflicts::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, ConflictWrites};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
@@ -46,6 +48,7 @@ pub trait Reads:
     + QuotaReads
     + AuditReads
     + OnceReads
+    + ConflictReads
     + TreeReads
     + ContentReads
     + ChunkReads
@@ -64,6 +67,7 @@ impl<
         + QuotaReads
         + AuditReads
         + OnceReads
+        + ConflictReads
         + TreeReads
         + ContentReads
         + ChunkReads
@@ -85,6 +89,7 @@ pub trait Writes:
     + QuotaWrites
     + AuditWrites
     + OnceWrites
+    + ConflictWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
@@ -104,6 +109,7 @@ impl<
         + QuotaWrites
         + AuditWrites
         + OnceWrites
+        + ConflictWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites

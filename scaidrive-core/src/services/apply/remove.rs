@@ -1,0 +1,39 @@
+//! Deletes: into the trash, never further.
+
+use super::worker::{Effect, Order, Worker};
+use crate::model::ConflictType;
+use crate::model::conflict::Verdict;
+use crate::model::{Error, Result};
+use crate::services::access::{self, Right};
+use crate::services::trash;
+
+impl Worker<'_, '_> {
+    /// Puts an item in the trash; one that is there already stays there.
+    pub(super) async fn delete(&mut self, order: Order<'_>) -> Result<Option<Effect>> {
+        let found = match self.target(order.wanted).await {
+            // Gone for good since.
+            Err(Error::NotFound) if self.terms.settles => return Ok(None),
+            found => found?,
+        };
+        let gone = |change| Effect { version: None, ..Self::effect(&found, change) };
+        if found.trashed_at().is_some() {
+            return Ok(Some(gone(None)));
+        }
+        found.check(self.tx.caller, Right::Delete)?;
+        self.desk.flush(self.tx).await?;
+        access::check_below(self.tx.rows, self.tx.caller, &found, Right::Delete).await?;
+        let current = found.node().file.as_ref().map(|facts| facts.version_id);
+        if let (Some(base), Some(current)) = (order.wanted.base, current)
+            && base != current
+        {
+            match self.meet(order, ConflictType::DeleteEdit, Some(&found)) {
+                Verdict::Wait => return self.wait(order, None),
+                Verdict::Server | Verdict::Beside => return Ok(None),
+                Verdict::Client => {}
+            }
+        }
+        trash::put(self.tx, &found).await?;
+        self.desk.replaced(found.node(), None);
+        Ok(Some(gone(self.tx.last_change())))
+    }
+}
