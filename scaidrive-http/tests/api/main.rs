@@ -11,6 +11,7 @@ mod delta;
 mod denials;
 mod files;
 mod folders;
+mod hostile_sync;
 mod lifecycle;
 mod limits;
 mod oidc;
