@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use crate::model::{Kind, TreePath};
 use crate::trees::{LocalTree, RemoteItem, SyncedItem, Tree};
 
-pub use steps::{Download, LocalStep, Note, ParentRef, Plan, RemoteStep, Signature, Target};
+pub use steps::{Download, LocalStep, Note, ParentRef, Plan, RemoteStep, Signature, Source, Target};
 
 /// Whether something is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,14 +104,11 @@ impl<T: Placed> Tree<T> {
         found
     }
 
-    /// Removes what cannot be reached from the root; returns the ids.
-    pub fn prune(&mut self) -> Vec<ItemId> {
-        let reached: BTreeSet<ItemId> = self.walk().iter().map(|item| item.id().clone()).collect();
-        let lost: Vec<ItemId> = self.items.keys().filter(|id| !reached.contains(id)).cloned().collect();
-        for id in &lost {
-            self.remove(id);
-        }
-        lost
+    /// Returns what cannot be reached from the root.
+    pub fn unreachable(&self) -> Vec<ItemId> {
+        let reached: BTreeSet<&ItemId> = self.walk().into_iter().map(Placed::id).collect();
+        let lost = self.items.keys().filter(|id| !reached.contains(id));
+        if reached.len() == self.items.len() { Vec::new() } else { lost.cloned().collect() }
     }
 
     /// Returns an item's path, if it can be reached from the root.
@@ -165,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn loops_are_unreachable_and_pruned() {
-        let mut tree: Tree<RemoteItem> =
+    fn loops_are_unreachable() {
+        let tree: Tree<RemoteItem> =
             [folder("a", Some("b")), folder("b", Some("a")), folder("c", None)].into_iter().collect();
         assert_eq!(tree.path(&ItemId::new("a")), None);
-        assert_eq!(tree.prune().len(), 2);
+        assert_eq!(tree.unreachable(), [ItemId::new("a"), ItemId::new("b")]);
         assert_eq!(tree.walk().len(), 1);
     }
 }
