@@ -59,7 +59,8 @@ impl Chunking {
     fn is_understood(&self) -> bool {
         let bounds = [(64, 1 << 20), (256, 4 << 20), (1024, 16 << 20)];
         let sizes = [self.min, self.avg, self.max];
-        let fit = sizes.iter().zip(bounds).all(|(size, (low, high))| (low..=high).contains(size) && size % 2 == 0);
+        let fit =
+            sizes.iter().zip(bounds).all(|(size, (low, high))| (low..=high).contains(size) && size % 2 == 0);
         self.algorithm == "fastcdc-v2020" && fit && self.min <= self.avg && self.avg <= self.max
     }
 

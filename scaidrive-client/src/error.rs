@@ -78,7 +78,9 @@ pub enum Error {
     #[error("the directory belongs to another share ({0}); use another directory")]
     OtherShare(String),
     /// So many files vanished that somebody should look first.
-    #[error("{files} of {all} files are gone from the directory; if that is meant, confirm that they may be deleted")]
+    #[error(
+        "{files} of {all} files are gone from the directory; if that is meant, confirm that they may be deleted"
+    )]
     TooManyDeletions {
         /// Files that would be deleted on the server.
         files: usize,
@@ -107,7 +109,7 @@ impl Error {
 
 impl Error {
     /// Returns the meaning of a status and code of the contract (conventions.md).
-    pub(crate) fn of_code(status: u16, code: &str, detail: &str) -> Self {
+    pub fn of_code(status: u16, code: &str, detail: &str) -> Self {
         let detail = detail.to_owned();
         match (status, code) {
             (_, "CURSOR_EXPIRED") => Self::CursorExpired,
@@ -115,7 +117,7 @@ impl Error {
             (401, _) => Self::Unauthenticated(detail),
             (403, _) => Self::Denied(detail),
             (404 | 410, _) => Self::NotFound(detail),
-            (429 | 502..=504, _) => Self::Busy { reason: detail, retry_after: None },
+            (429 | 500..=504, _) => Self::Busy { reason: detail, retry_after: None },
             (507, _) => Self::Full(detail),
             _ => Self::Refused { status, code: code.to_owned(), detail },
         }

@@ -20,7 +20,15 @@ const JUNK: [&str; 8] =
 
 /// What is on its way to be something else.
 const UNFINISHED: [&str; 10] = [
-    "*.tmp", "*.part", "*.partial", "*.crdownload", "*.swp", "*.swx", ".fuse_hidden*", ".nfs*", ".goutputstream-*",
+    "*.tmp",
+    "*.part",
+    "*.partial",
+    "*.crdownload",
+    "*.swp",
+    "*.swx",
+    ".fuse_hidden*",
+    ".nfs*",
+    ".goutputstream-*",
     ".Trash-*",
 ];
 

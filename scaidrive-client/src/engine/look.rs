@@ -70,7 +70,11 @@ impl Engine {
         let files = plan.remote_deletions();
         let all = self.state().synced.iter().filter(|item| item.file.is_some()).count();
         let is_usual = files <= FEW_DELETIONS || files * 2 <= all;
-        if is_usual || self.options.may_delete_many { Ok(()) } else { Err(Error::TooManyDeletions { files, all }) }
+        if is_usual || self.options.may_delete_many {
+            Ok(())
+        } else {
+            Err(Error::TooManyDeletions { files, all })
+        }
     }
 
     fn announce(&self, plan: &Plan) {

@@ -117,7 +117,13 @@ impl Engine {
     ///
     /// # Errors
     /// `OtherShare` for a directory that belongs to another share already.
-    pub fn open(ports: Ports, log: Box<dyn Log>, share: ShareId, options: Options, control: Control) -> Result<Self> {
+    pub fn open(
+        ports: Ports,
+        log: Box<dyn Log>,
+        share: ShareId,
+        options: Options,
+        control: Control,
+    ) -> Result<Self> {
         let mut store = Store::open(log).map_err(|error| Error::State(error.to_string()))?;
         if let Some(other) = store.state().share.clone().filter(|other| *other != share) {
             return Err(Error::OtherShare(other.to_string()));
@@ -125,7 +131,8 @@ impl Engine {
         let device = match store.state().device.clone() {
             Some(device) => device,
             None => {
-                let device = DeviceId::new(format!("{:016x}{:016x}", ports.system.random(), ports.system.random()));
+                let device =
+                    DeviceId::new(format!("{:016x}{:016x}", ports.system.random(), ports.system.random()));
                 let opened = Record::Opened { share: share.clone(), device: device.clone() };
                 store.commit(vec![opened]).map_err(|error| Error::local(&TreePath::root(), error))?;
                 device
@@ -200,7 +207,9 @@ impl Engine {
 
     /// Tells the server how far this device is; it is for others to see, and nothing depends on it.
     async fn acknowledge(&mut self) {
-        let Some(cursor) = self.state().cursor.filter(|cursor| self.acknowledged != Some(*cursor)) else { return };
+        let Some(cursor) = self.state().cursor.filter(|cursor| self.acknowledged != Some(*cursor)) else {
+            return;
+        };
         if self.ports.remote.acknowledge(&self.share, &self.device, cursor).await.is_ok() {
             self.acknowledged = Some(cursor);
         }
@@ -231,7 +240,8 @@ impl Engine {
     }
 
     fn notes(&self, seen: Vec<Note>, planned: Vec<Note>) -> Vec<Note> {
-        let mut notes: Vec<Note> = seen.into_iter().chain(planned).chain(self.held.values().cloned()).collect();
+        let mut notes: Vec<Note> =
+            seen.into_iter().chain(planned).chain(self.held.values().cloned()).collect();
         notes.sort();
         notes.dedup();
         notes

@@ -36,7 +36,12 @@ impl Engine {
             }
             None => {
                 round.failed += 1;
-                self.failed(step.signature(), step.path(), "the server does not say what became of it", false);
+                self.failed(
+                    step.signature(),
+                    step.path(),
+                    "the server does not say what became of it",
+                    false,
+                );
                 Vec::new()
             }
         }
@@ -58,7 +63,9 @@ impl Engine {
                 replaced.into_iter().chain([Record::Synced(item)]).collect()
             }
             RemoteStep::CreateFile { source, to, replaces } => {
-                let (Some(version), Some((parent, name))) = (version, place(to, created)) else { return Vec::new() };
+                let (Some(version), Some((parent, name))) = (version, place(to, created)) else {
+                    return Vec::new();
+                };
                 let replaced = replaces.clone().filter(|old| *old != id).map(Record::SyncedGone);
                 let item = file(id, parent, name, source, version);
                 replaced.into_iter().chain([Record::Synced(item)]).collect()
@@ -83,7 +90,10 @@ impl Engine {
     /// Returns what says that an item is agreed to be at a place.
     fn moved(&self, id: &ItemId, to: &Target, created: &Created) -> Vec<Record> {
         let known = self.state().synced.get(id).cloned().zip(place(to, created));
-        known.map(|(known, (parent, name))| Record::Synced(SyncedItem { parent, name, ..known })).into_iter().collect()
+        known
+            .map(|(known, (parent, name))| Record::Synced(SyncedItem { parent, name, ..known }))
+            .into_iter()
+            .collect()
     }
 
     /// The server did not do it, and will not; what came in is kept there.
@@ -92,12 +102,18 @@ impl Engine {
             // Its content is an older version by now: what is current there comes next.
             (RemoteStep::Edit { id, source, .. }, Some(version)) => {
                 let known = self.state().synced.get(id).cloned();
-                let item = known.map(|known| file(known.id, known.parent, known.name, source, version.clone()));
+                let item =
+                    known.map(|known| file(known.id, known.parent, known.name, source, version.clone()));
                 item.map(Record::Synced).into_iter().collect()
             }
             (RemoteStep::Delete { id, .. }, _) => vec![Record::SyncedAllGone(id.clone())],
             (RemoteStep::Edit { .. } | RemoteStep::CreateFile { .. }, _) => {
-                self.failed(step.signature(), step.path(), "waits on the server for somebody to decide", true);
+                self.failed(
+                    step.signature(),
+                    step.path(),
+                    "waits on the server for somebody to decide",
+                    true,
+                );
                 Vec::new()
             }
             // What the server has comes with the feed.

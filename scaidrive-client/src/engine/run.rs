@@ -43,7 +43,11 @@ impl Engine {
     /// Keeps both sides together until it is told to stop, or cannot go on without somebody's help.
     ///
     /// `report` is told of every time that both sides agreed, and of failures that pass.
-    pub async fn run(&mut self, mut nudge: Nudge, mut report: impl FnMut(&Result<Round>) + Send) -> Result<()> {
+    pub async fn run(
+        &mut self,
+        mut nudge: Nudge,
+        mut report: impl FnMut(&Result<Round>) + Send,
+    ) -> Result<()> {
         let mut pause = FIRST_PAUSE;
         loop {
             nudge.mark_unchanged();

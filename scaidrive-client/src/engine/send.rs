@@ -57,7 +57,14 @@ impl Engine {
         round: &mut Round,
     ) -> Result<()> {
         let sources: Vec<Source> = steps.iter().filter_map(|step| step.source().cloned()).collect();
-        let mut contents = self.send_contents(sources).await?.into_iter();
+        let mut contents = match self.send_contents(sources).await {
+            Err(Error::NotFound(_)) => return Err(Error::ShareLost),
+            // Who may write nowhere, or has no room left, may still delete and rename.
+            Err(error @ (Error::Denied(_) | Error::Full(_))) => {
+                return self.send_rest(steps, &error, created, round).await;
+            }
+            contents => contents?.into_iter(),
+        };
         let mut changes = Vec::with_capacity(steps.len());
         for mut step in steps {
             step.resolve(created);
@@ -76,9 +83,27 @@ impl Engine {
             return Ok(());
         }
         let (device, share) = (self.device.clone(), self.share.clone());
-        let batch = Batch { device, share, strategy: self.options.strategy, changes };
+        let (strategy, cursor) = (self.options.strategy, self.state().cursor);
+        let batch = Batch { device, share, strategy, cursor, changes };
         self.commit(vec![Record::Sent(Box::new(batch.clone()))])?;
         self.apply(batch, created, round).await
+    }
+
+    /// Sends those of these steps that bring no content, for a reason that concerns all others.
+    async fn send_rest(
+        &mut self,
+        steps: Vec<RemoteStep>,
+        reason: &Error,
+        created: &mut Created,
+        round: &mut Round,
+    ) -> Result<()> {
+        let (with, without): (Vec<RemoteStep>, Vec<RemoteStep>) =
+            steps.into_iter().partition(|step| step.source().is_some());
+        for step in with {
+            round.failed += 1;
+            self.failed(step.signature(), step.path(), &reason.to_string(), true);
+        }
+        Box::pin(self.send_slice(without, created, round)).await
     }
 
     /// Sends again what was sent in another life and not answered, or not heard.
@@ -136,11 +161,14 @@ impl Engine {
 
     /// Makes sure that the server has the contents of these files; returns the chunks of each that could be read.
     async fn send_contents(&mut self, sources: Vec<Source>) -> Result<Vec<Read>> {
-        let Some(chunking) = self.chunking.clone().filter(|_| !sources.is_empty()) else { return Ok(Vec::new()) };
+        let Some(chunking) = self.chunking.clone().filter(|_| !sources.is_empty()) else {
+            return Ok(Vec::new());
+        };
         let (sender, windows) = mpsc::channel(1);
         let fs = Arc::clone(&self.ports.fs);
         let reader = blocking(move || read_all(&*fs, &chunking, &sources, &sender));
-        let windows = stream::unfold(windows, |mut windows| async move { Some((windows.recv().await?, windows)) });
+        let windows =
+            stream::unfold(windows, |mut windows| async move { Some((windows.recv().await?, windows)) });
         let ports = &self.ports;
         let share = &self.share;
         let sent = windows
@@ -160,7 +188,8 @@ impl Engine {
 impl RemoteStep {
     /// Names the folder that it goes into by its id, if an earlier call created it.
     fn resolve(&mut self, created: &Created) {
-        let (Self::CreateFolder { to, .. } | Self::CreateFile { to, .. } | Self::Move { to, .. }) = self else {
+        let (Self::CreateFolder { to, .. } | Self::CreateFile { to, .. } | Self::Move { to, .. }) = self
+        else {
             return;
         };
         if let ParentRef::Created(path) = &to.parent

@@ -141,7 +141,11 @@ fn take(fs: &dyn LocalFs, rules: &IgnoreRules, step: &LocalStep) -> Result<Optio
             }))
         }
         LocalStep::RemoveFile { id, path, stamp } => {
-            if fs.remove_file(path, stamp)? { Ok(Some(Record::SyncedGone(id.clone()))) } else { Err(Failure::Changed) }
+            if fs.remove_file(path, stamp)? {
+                Ok(Some(Record::SyncedGone(id.clone())))
+            } else {
+                Err(Failure::Changed)
+            }
         }
         LocalStep::RemoveFolder { id, path } => {
             remove_folder(fs, rules, path)?;

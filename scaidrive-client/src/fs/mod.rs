@@ -46,7 +46,12 @@ pub trait OpenFile: io::Read + Send {
 pub trait Draft: io::Write + Send {
     /// Makes what was written durable, gives it its time, and puts it at a path: in place of what looks like `over`, or
     /// of nothing. Returns the stamp, or nothing if something else is there by now, which stays.
-    fn place(self: Box<Self>, path: &TreePath, over: Option<&Stamp>, modified: i64) -> io::Result<Option<Stamp>>;
+    fn place(
+        self: Box<Self>,
+        path: &TreePath,
+        over: Option<&Stamp>,
+        modified: i64,
+    ) -> io::Result<Option<Stamp>>;
 }
 
 /// A directory. All paths are below its root; nothing ever follows a symbolic link.

@@ -74,7 +74,8 @@ impl LocalFs for RealFs {
 
     fn list(&self, path: &TreePath) -> io::Result<Vec<Found>> {
         let entries = fs::read_dir(self.at(path))?;
-        let mut found: Vec<Found> = entries.map(|entry| entry.and_then(|entry| of_entry(&entry))).collect::<Result<_, _>>()?;
+        let mut found: Vec<Found> =
+            entries.map(|entry| entry.and_then(|entry| of_entry(&entry))).collect::<Result<_, _>>()?;
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
     }
@@ -82,7 +83,9 @@ impl LocalFs for RealFs {
     fn look(&self, path: &TreePath) -> io::Result<Option<Found>> {
         match fs::symlink_metadata(self.at(path)) {
             Ok(metadata) => Ok(Some(found(OsStr::new(path.name().unwrap_or_default()), &metadata))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -97,7 +100,11 @@ impl LocalFs for RealFs {
             options.custom_flags((nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits());
         }
         let file = options.open(self.at(path))?;
-        if file.metadata()?.is_file() { Ok(Box::new(RealFile(file))) } else { Err(io::ErrorKind::InvalidInput.into()) }
+        if file.metadata()?.is_file() {
+            Ok(Box::new(RealFile(file)))
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
     }
 
     fn draft(&self) -> io::Result<Box<dyn Draft>> {
@@ -252,7 +259,12 @@ impl Write for RealDraft {
 }
 
 impl Draft for RealDraft {
-    fn place(self: Box<Self>, path: &TreePath, over: Option<&Stamp>, modified: i64) -> io::Result<Option<Stamp>> {
+    fn place(
+        self: Box<Self>,
+        path: &TreePath,
+        over: Option<&Stamp>,
+        modified: i64,
+    ) -> io::Result<Option<Stamp>> {
         let target = path.names().iter().fold(self.root.clone(), |path, name| path.join(name));
         let time = UNIX_EPOCH + Duration::from_nanos(u64::try_from(modified).unwrap_or(0));
         self.file.as_file().set_modified(time)?;

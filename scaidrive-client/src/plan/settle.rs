@@ -142,13 +142,9 @@ fn give_way(
     taken: &mut BTreeSet<(usize, String)>,
     parent: usize,
 ) {
-    let is_held_by_server = has_place_on_server(graph, winner);
     let (is_new, kind) = (graph.nodes[loser].is_new(), graph.nodes[loser].kind);
     if graph.nodes[loser].fate == Fate::Frozen || graph.nodes[loser].local.is_none() {
         graph.nodes[loser].is_stuck = true;
-    } else if !is_held_by_server {
-        graph.nodes[loser].is_stuck = true;
-        graph.note(loser, "not synced: a sibling has its name in another spelling");
     } else if is_new && kind == Kind::File && graph.nodes[winner].kind == Kind::File {
         graph.nodes[loser].is_contested = true;
     } else {

@@ -89,6 +89,8 @@ pub struct Batch {
     pub share: ShareId,
     /// How conflicts are settled.
     pub strategy: Strategy,
+    /// How far the device had read the feed: a folder is deleted only with what the device knows of.
+    pub cursor: Option<i64>,
     /// The changes, in order, each with its step.
     pub changes: Vec<(IncomingChange, RemoteStep)>,
 }
@@ -99,7 +101,7 @@ impl Batch {
         let changes: Vec<&IncomingChange> = self.changes.iter().map(|(change, _)| change).collect();
         serde_json::json!({
             "device_id": self.device, "share_id": self.share, "conflict_resolution": self.strategy,
-            "atomic": false, "changes": changes,
+            "atomic": false, "cursor": self.cursor, "changes": changes,
         })
     }
 }
@@ -178,7 +180,8 @@ impl Answer {
     pub fn read(batch: &Batch, body: &[u8]) -> Result<Self, Error> {
         let body: Body = serde_json::from_slice(body).map_err(|error| Error::Garbled(error.to_string()))?;
         let mut outcomes = BTreeMap::new();
-        let applied: BTreeSet<String> = body.applied.iter().map(|applied| applied.client_change_id.clone()).collect();
+        let applied: BTreeSet<String> =
+            body.applied.iter().map(|applied| applied.client_change_id.clone()).collect();
         for applied in body.applied {
             let Applied { client_change_id, resource_id, version_id } = applied;
             let outcome = Outcome::Applied { id: resource_id, version: version_id, conflict: None };
@@ -189,7 +192,8 @@ impl Answer {
             outcomes.insert(refusal.client_change_id, Outcome::Refused(error));
         }
         for notice in body.conflicts {
-            let Some(change) = notice.client_change_id.clone().or_else(|| batch.guess(&notice, &applied)) else {
+            let Some(change) = notice.client_change_id.clone().or_else(|| batch.guess(&notice, &applied))
+            else {
                 continue;
             };
             match outcomes.get_mut(&change) {

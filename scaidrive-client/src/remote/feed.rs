@@ -119,9 +119,7 @@ mod tests {
         }));
         let Some(Change::Put(item)) = file else { panic!("{file:?}") };
         assert_eq!((item.name.as_str(), item.file.unwrap().size), ("b", 3));
-        let folder = |metadata: Value| {
-            json!({ "resource_type": "folder", "resource_id": "fld_2", "change_type": "moved", "metadata": metadata })
-        };
+        let folder = |metadata: Value| json!({ "resource_type": "folder", "resource_id": "fld_2", "change_type": "moved", "metadata": metadata });
         let arrived = change(folder(json!({ "parent_id": null, "name": "x" })));
         assert!(matches!(arrived, Some(Change::Arrived(_))), "{arrived:?}");
         assert_eq!(change(folder(json!({ "name": "x", "access_changed": true }))), Some(Change::LookAgain));

@@ -9,6 +9,9 @@ use crate::model::Sha256Hash;
 /// Bytes before each content.
 const HEAD: usize = 36;
 
+/// The hash that stands for no content.
+const NOTHING: [u8; 32] = [0; 32];
+
 /// Writes contents into one body.
 pub fn encode_frames(contents: &[Chunk]) -> Bytes {
     let size = contents.iter().map(|content| HEAD + content.bytes.len()).sum();
@@ -22,6 +25,8 @@ pub fn encode_frames(contents: &[Chunk]) -> Bytes {
 }
 
 /// Reads contents out of a body, and makes sure that they are what their hashes say.
+///
+/// A hash of zeros, which no content has, stands for what the caller cannot have: it is left out.
 pub fn decode_frames(mut body: Bytes) -> Result<Vec<Chunk>> {
     let mut contents = Vec::new();
     while body.has_remaining() {
@@ -33,6 +38,9 @@ pub fn decode_frames(mut body: Bytes) -> Result<Vec<Chunk>> {
         let length = body.get_u32() as usize;
         if body.remaining() < length {
             return Err(Error::Garbled("a frame is cut off".to_owned()));
+        }
+        if hash == NOTHING && length == 0 {
+            continue;
         }
         let content = Chunk::of(body.split_to(length));
         if content.hash != Sha256Hash::from_bytes(hash) {
@@ -60,6 +68,13 @@ mod tests {
                 prop_assert!(decode_frames(body.slice(..body.len() - cut)).is_err());
             }
         }
+    }
+
+    #[test]
+    fn what_the_caller_cannot_have_is_left_out() {
+        let there = Chunk::of(Bytes::from_static(b"abc"));
+        let body = [&[0; HEAD][..], &encode_frames(std::slice::from_ref(&there))].concat();
+        assert_eq!(decode_frames(body.into()).unwrap(), [there]);
     }
 
     #[test]

@@ -122,12 +122,10 @@ pub const fn decide(strategy: Strategy, met: Situation) -> Verdict {
         (_, Strategy::Manual) => Verdict::Wait,
         // Two things of one name are two things: neither is the other's history.
         (NameTaken, _) | (EditEdit, Strategy::KeepBoth) => Verdict::Beside,
-        // A delete never beats an edit but under the client's strategy and the later one's; without content, nothing is at
-        // stake but a place.
-        (_, Strategy::ClientWins)
-        | (MoveMove, Strategy::LastWriterWins)
-        | (EditDelete, Strategy::KeepBoth) => Verdict::Client,
+        (_, Strategy::ClientWins) | (MoveMove, Strategy::LastWriterWins) => Verdict::Client,
         (EditEdit | EditDelete | DeleteEdit, Strategy::LastWriterWins) => later,
+        // A delete never beats an edit but under the two above; without content, nothing is at stake but a place.
+        (EditDelete, Strategy::KeepBoth) => Verdict::Client,
         (EditDelete, Strategy::ServerWins) if met.brings_content => Verdict::Client,
         (EditEdit | EditDelete, Strategy::ServerWins)
         | (DeleteEdit | MoveMove, Strategy::KeepBoth | Strategy::ServerWins) => Verdict::Server,

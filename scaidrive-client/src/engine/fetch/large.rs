@@ -18,7 +18,7 @@ use crate::trees::Stamp;
 /// Bytes handled at once.
 const RUN_BYTES: u64 = 4 << 20;
 
-/// Runs fetched ahead of the one that is being written.
+/// Runs fetched ahead of the one that is being written, at most.
 const AHEAD: usize = 3;
 
 /// Chunks that follow each other and come from the same side.
@@ -41,12 +41,14 @@ pub(super) async fn fetch(
     chunking: &Chunking,
     sources: &Arc<Sources>,
     download: &Download,
+    ahead: usize,
 ) -> Result<Stamp, Failure> {
     let manifest = ports.remote.manifest(&download.id).await?;
     if manifest.checksum_sha256 != download.file.checksum {
         return Err(Failure::Changed("it changes on the server all the time"));
     }
-    let old = sources.file(&download.file.checksum).or(download.over.as_ref().map(|_| &download.path)).cloned();
+    let old =
+        sources.file(&download.file.checksum).or(download.over.as_ref().map(|_| &download.path)).cloned();
     let (fs, chunking) = (Arc::clone(&ports.fs), chunking.clone());
     let pieces = blocking(move || old.map(|old| Pieces::of(&*fs, &chunking, &old)).unwrap_or_default()).await;
     let pieces = Arc::new(pieces);
@@ -57,7 +59,7 @@ pub(super) async fn fetch(
     let mut whole = Sha256::new();
     let mut bytes = stream::iter(runs)
         .map(|run| read(ports, &pieces, &download.id, version, run))
-        .buffered(AHEAD);
+        .buffered(ahead.clamp(1, AHEAD));
     while let Some(bytes) = bytes.next().await {
         let bytes = bytes?;
         ports.observer.event(&Event::Received(bytes.len() as u64));

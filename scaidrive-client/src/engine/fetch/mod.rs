@@ -92,9 +92,10 @@ impl Engine {
                 return Ok(());
             }
             let (ports, chunking, sources) = (&self.ports, &chunking, &sources);
+            let transfers = self.options.transfers.max(1);
             let fetched: Vec<Vec<Fetched>> = stream::iter(some)
-                .map(|job| fetch(ports, chunking, sources, job))
-                .buffer_unordered(self.options.transfers.max(1))
+                .map(|job| fetch(ports, chunking, sources, transfers, job))
+                .buffer_unordered(transfers)
                 .collect()
                 .await;
             self.arrived(fetched.into_iter().flatten().collect(), round).await?;
@@ -148,7 +149,8 @@ impl Engine {
             Some(known) => (known.parent.clone(), known.name.clone()),
             None => (download.parent, nfc(download.path.name().unwrap_or_default())),
         };
-        let file = SyncedFile { version: download.file.version, checksum: download.file.checksum, is_settled };
+        let file =
+            SyncedFile { version: download.file.version, checksum: download.file.checksum, is_settled };
         SyncedItem { id: download.id, parent, name, stamp, file: Some(file) }
     }
 }
@@ -182,11 +184,17 @@ fn jobs(downloads: Vec<Download>) -> Vec<Job> {
     jobs
 }
 
-async fn fetch(ports: &Ports, chunking: &Chunking, sources: &Arc<Sources>, job: Job) -> Vec<Fetched> {
+async fn fetch(
+    ports: &Ports,
+    chunking: &Chunking,
+    sources: &Arc<Sources>,
+    transfers: usize,
+    job: Job,
+) -> Vec<Fetched> {
     match job {
         Job::Small(downloads) => small(ports, downloads).await,
         Job::Large(download) => {
-            let outcome = large::fetch(ports, chunking, sources, &download).await;
+            let outcome = large::fetch(ports, chunking, sources, &download, transfers).await;
             vec![Fetched { download, outcome }]
         }
     }

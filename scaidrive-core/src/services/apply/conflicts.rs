@@ -3,7 +3,6 @@
 //! A conflict is its user's: whoever else may write in the share has the versions and copies, but what waits was never
 //! anybody else's to see. Settling one needs the rights that the change needs.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -54,13 +53,13 @@ async fn visible(rows: &mut dyn Reads, caller: &Caller, page: Vec<Conflict>) -> 
     let mut kept = Vec::with_capacity(page.len());
     for conflict in page {
         let id = conflict.share_id;
-        if let Entry::Vacant(unknown) = shares.entry(id) {
+        if !shares.contains_key(&id) {
             let is_visible = match access::share(rows, caller, id, Right::Read).await {
                 Ok(_) => true,
                 Err(Error::NotFound | Error::Gone { .. } | Error::PermissionDenied { .. }) => false,
                 Err(error) => return Err(error),
             };
-            unknown.insert(is_visible);
+            shares.insert(id, is_visible);
         }
         let item = conflict.resource_id.and_then(|id| items.get(&id).copied());
         if item.unwrap_or(true) && shares[&id] {

@@ -147,7 +147,7 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
                 parts.push_front(part.start..middle);
             }
             Err(error @ Error::QuotaExceeded { .. }) if !run.is_atomic => {
-                run.fates.push(Fate::Refused(error, None));
+                run.fates.push(Fate::Refused(error, None))
             }
             outcome => outcome?,
         }

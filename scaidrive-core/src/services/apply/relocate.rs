@@ -10,7 +10,7 @@ use crate::services::moves;
 /// Whether a relocation was made, and what is left to do.
 enum Relocated {
     /// The item is where it shall be, or stays: what else the change brings is next.
-    Settled(Box<Located>, Option<Effect>),
+    Settled(Located, Option<Effect>),
     /// That is all.
     Done(Option<Effect>),
 }
@@ -32,8 +32,9 @@ impl Worker<'_, '_> {
             self.relocate_found(order, found).await?
         };
         match relocated {
+            Relocated::Done(effect) => Ok(effect),
             Relocated::Settled(found, effect) if order.content.is_some() => {
-                let edited = self.edit_found(order, *found).await?;
+                let edited = self.edit_found(order, found).await?;
                 Ok(match (edited, effect) {
                     (Some(edited), Some(effect)) => {
                         Some(Effect { change: edited.change.or(effect.change), ..edited })
@@ -41,7 +42,7 @@ impl Worker<'_, '_> {
                     (edited, effect) => edited.or(effect),
                 })
             }
-            Relocated::Done(effect) | Relocated::Settled(_, effect) => Ok(effect),
+            Relocated::Settled(_, effect) => Ok(effect),
         }
     }
 
@@ -50,17 +51,17 @@ impl Worker<'_, '_> {
         self.check_relocation(&way, &found).await?;
         let is_there = way.missing.is_empty() && way.place.id() == found.node().parent;
         if is_there && way.name == found.node().name {
-            let effect = Self::effect(&found, None);
-            return Ok(Relocated::Settled(Box::new(found), Some(effect)));
+            let effect = self.effect(&found, None);
+            return Ok(Relocated::Settled(found, Some(effect)));
         }
         if way.place.is_within(found.node().id) {
             self.meet(order, ConflictType::Cycle, Some(&found));
-            return Ok(Relocated::Settled(Box::new(found), None));
+            return Ok(Relocated::Settled(found, None));
         }
         if self.was_moved(order, &found).await? {
             match self.meet(order, ConflictType::MoveMove, Some(&found)) {
                 Verdict::Wait => return self.wait(order, Some(way.place.id())).map(Relocated::Done),
-                Verdict::Server | Verdict::Beside => return Ok(Relocated::Settled(Box::new(found), None)),
+                Verdict::Server | Verdict::Beside => return Ok(Relocated::Settled(found, None)),
                 Verdict::Client => {}
             }
         }

@@ -15,9 +15,9 @@ impl Worker<'_, '_> {
             Err(Error::NotFound) if self.terms.settles => return Ok(None),
             found => found?,
         };
-        let gone = |change| Effect { version: None, ..Self::effect(&found, change) };
+        let gone = |worker: &Self, change| Effect { version: None, ..worker.effect(&found, change) };
         if found.trashed_at().is_some() {
-            return Ok(Some(gone(None)));
+            return Ok(Some(gone(self, None)));
         }
         found.check(self.tx.caller, Right::Delete)?;
         self.desk.flush(self.tx).await?;

@@ -185,7 +185,7 @@ impl<'w, 't> Worker<'w, 't> {
     }
 
     /// Returns what a change did to an item.
-    pub(super) fn effect(found: &Located, change: Option<ChangeId>) -> Effect {
+    pub(super) fn effect(&self, found: &Located, change: Option<ChangeId>) -> Effect {
         let version = found.node().file.as_ref().map(|facts| facts.version_id);
         Effect { node: found.node().id, version, path: found.shown_path(), change }
     }
