@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use scaidrive_core::model::MAX_PARTS;
 use serde_json::{Map, Value, json};
 
 use crate::routes::{Endpoint, ROUTES, Route};
@@ -83,6 +84,7 @@ fn parameter(name: &str, place: &str) -> Value {
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
+        "index" => (name, number(0, MAX_PARTS - 1)),
         "cursor" | "position" | "range_start" | "range_end" => {
             (name, json!({ "type": "integer", "minimum": 0 }))
         }

@@ -156,6 +156,7 @@ mod delta;
 mod quotas;
 mod sharing;
 mod sync;
+mod uploads;
 
 /// Every route there is.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -168,7 +169,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
             quotas::quota_routes(),
             delta::delta_routes(),
         ])
-        .chain([sync::sync_routes(), apply::apply_routes()])
+        .chain([sync::sync_routes(), apply::apply_routes(), uploads::upload_routes()])
         .flatten()
         .collect()
 });

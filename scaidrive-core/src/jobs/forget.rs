@@ -6,7 +6,7 @@ use super::Job;
 use crate::Drive;
 use crate::model::Result;
 use crate::ports::metadata::JobRow;
-use crate::services::{apply, once, tenants};
+use crate::services::{once, tenants};
 
 pub(super) struct ForgetRequests;
 
@@ -19,7 +19,6 @@ impl Job for ForgetRequests {
     async fn run(&self, drive: &Drive, _job: &JobRow) -> Result<()> {
         for tenant in tenants::list(drive).await? {
             once::forget(drive, tenant.id).await?;
-            apply::forget(drive, tenant.id).await?;
         }
         Ok(())
     }

@@ -122,10 +122,11 @@ pub const fn decide(strategy: Strategy, met: Situation) -> Verdict {
         (_, Strategy::Manual) => Verdict::Wait,
         // Two things of one name are two things: neither is the other's history.
         (NameTaken, _) | (EditEdit, Strategy::KeepBoth) => Verdict::Beside,
-        (_, Strategy::ClientWins) | (MoveMove, Strategy::LastWriterWins) => Verdict::Client,
         (EditEdit | EditDelete | DeleteEdit, Strategy::LastWriterWins) => later,
-        // A delete never beats an edit but under the two above; without content, nothing is at stake but a place.
-        (EditDelete, Strategy::KeepBoth) => Verdict::Client,
+        (_, Strategy::ClientWins) | (MoveMove, Strategy::LastWriterWins)
+        // A delete never beats an edit but where the client or the later wins.
+        | (EditDelete, Strategy::KeepBoth) => Verdict::Client,
+        // Without content, nothing is at stake but a place.
         (EditDelete, Strategy::ServerWins) if met.brings_content => Verdict::Client,
         (EditEdit | EditDelete, Strategy::ServerWins)
         | (DeleteEdit | MoveMove, Strategy::KeepBoth | Strategy::ServerWins) => Verdict::Server,

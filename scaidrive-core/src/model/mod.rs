@@ -21,6 +21,7 @@ mod tenant_ref;
 mod text;
 mod time;
 mod token;
+mod upload;
 mod usage;
 mod webhook;
 
@@ -54,5 +55,6 @@ pub(crate) use text::text_enum;
 pub use text::{UnknownWord, check_description, check_settings, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
+pub use upload::{Layout, MAX_PARTS, PART_SIZES, UploadStatus};
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
 pub use webhook::{EventKind, EventResource, WebhookEvent, WebhookHead, WebhookOutcome};

@@ -43,6 +43,7 @@ pub mod tenants;
 pub(crate) mod transaction;
 pub mod trash;
 mod tree;
+pub mod uploads;
 pub mod users;
 pub mod versions;
 pub mod webhook;

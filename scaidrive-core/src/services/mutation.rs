@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Result, ShareId,
-    Timestamp, UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget, Result,
+    ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
@@ -52,6 +52,7 @@ pub struct Tx<'t> {
 #[derive(Default)]
 struct Effects {
     usage: UsageChanges,
+    announced: Vec<(QuotaTarget, u64)>,
     changes: Vec<(ChangeId, Change)>,
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
@@ -68,6 +69,12 @@ impl Tx<'_> {
     /// Charges the tenant, the share and the owner.
     pub fn charge(&mut self, share: ShareId, owner: &UserId, delta: UsageDelta) {
         self.effects.usage.charge(share, owner, delta);
+    }
+
+    /// Asks the tenant, the share and the owner for room that something will need later, and charges nobody yet.
+    pub fn announce(&mut self, share: ShareId, owner: &UserId, bytes: u64) {
+        let targets = [QuotaTarget::Tenant, QuotaTarget::Share(share), QuotaTarget::User(owner.clone())];
+        self.effects.announced.extend(targets.map(|target| (target, bytes)));
     }
 
     /// Tells feed readers; returns the id that the row will have.
@@ -235,7 +242,7 @@ impl<M: Mutation> MutationUnit<M> {
         let count = u32::try_from(effects.changes.len()).unwrap_or(u32::MAX);
         let usage = effects.usage.into_sorted();
         let head = rows.advance(tenant, &usage, count).await?;
-        let warnings = quotas::enforce(rows, tenant, &usage, now).await?;
+        let warnings = quotas::enforce(rows, tenant, &usage, &effects.announced, now).await?;
         rows.append_audit(tenant, &self.later_rows(warnings, now)).await?;
         let first = head - i64::from(count) + 1;
         let changes: Vec<LoggedChange> = effects

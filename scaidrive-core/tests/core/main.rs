@@ -21,5 +21,6 @@ mod schema;
 mod secrecy;
 mod services;
 mod snapshot;
+mod uploads;
 mod views;
 mod webhooks;

@@ -18,6 +18,7 @@ pub(crate) mod sync;
 pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;
+pub(crate) mod uploads;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 

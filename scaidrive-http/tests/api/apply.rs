@@ -25,28 +25,30 @@ fn fields(value: &Value) -> Vec<&str> {
     names
 }
 
+/// Returns a batch of a file, one that is there already, one whose bytes are missing, a bad path, and a taken name.
+fn mixed(share: &str) -> Value {
+    let folder = |id: &str, path: &str| json!({ "client_change_id": id, "resource_type": "folder", "change_type": "created", "new_path": path });
+    let changes = [
+        file("c1", "/plan.txt", b"bytes"),
+        file("c2", "/seed", b"bytes"),
+        file("c3", "/lost", b"never sent"),
+        folder("c4", "/../x"),
+        folder("c5", "/SEED"),
+    ];
+    batch(share, &changes)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_answered_change_by_change() {
     for server in Server::on_each() {
         let share = server.share("Projects").await;
         server.upload(&share, None, "seed", "bytes").await.created();
-        let wrong = json!({ "client_change_id": "c4", "resource_type": "folder", "change_type": "created", "new_path": "/../x" });
-        let changes = [
-            file("c1", "/plan.txt", b"bytes"),
-            file("c2", "/seed", b"bytes"),
-            file("c3", "/lost", b"never sent"),
-            wrong,
-            json!({ "client_change_id": "c5", "resource_type": "folder", "change_type": "created", "new_path": "/SEED" }),
-        ];
-        let body = batch(&share, &changes);
-        let told = server.post("/sync/apply", &body).await.ok().json;
+        let told = server.post("/sync/apply", &mixed(&share)).await.ok().json;
         assert_eq!(fields(&told), ["applied", "conflicts", "cursor", "errors"]);
         let applied = told["applied"].as_array().unwrap();
         assert_eq!(applied.len(), 3, "{told}");
-        assert_eq!(
-            fields(&applied[0]),
-            ["change_id", "client_change_id", "path", "resource_id", "version_id"]
-        );
+        let shape = ["change_id", "client_change_id", "path", "resource_id", "version_id"];
+        assert_eq!(fields(&applied[0]), shape);
         assert_eq!(
             (&applied[0]["client_change_id"], &applied[0]["path"]),
             (&json!("c1"), &json!("/plan.txt"))
@@ -54,24 +56,9 @@ async fn a_batch_is_answered_change_by_change() {
         assert_eq!(applied[1]["change_id"], Value::Null, "it is there already");
         let met = &told["conflicts"][0];
         assert_eq!(
-            fields(met),
-            [
-                "base_version_id",
-                "client_change_id",
-                "client_version_id",
-                "conflict_type",
-                "created_at",
-                "device_id",
-                "id",
-                "resolution",
-                "resolved_at",
-                "resolved_by",
-                "resource_id",
-                "resource_type",
-                "server_version_id",
-                "share_id",
-                "status",
-            ]
+            fields(met).join(" "),
+            "base_version_id client_change_id client_version_id conflict_type created_at device_id id resolution \
+             resolved_at resolved_by resource_id resource_type server_version_id share_id status"
         );
         assert_eq!((&met["conflict_type"], &met["resolution"]), (&json!("name_taken"), &json!("KEEP_BOTH")));
         let refused = told["errors"].as_array().unwrap();
@@ -79,9 +66,18 @@ async fn a_batch_is_answered_change_by_change() {
         assert_eq!((&refused[0]["status"], &refused[0]["code"]), (&json!(409), &json!("CHUNKS_MISSING")));
         assert_eq!(refused[0]["details"]["missing"], json!([sha256(b"never sent")]));
         assert_eq!((&refused[1]["status"], &refused[1]["code"]), (&json!(422), &json!("VALIDATION_FAILED")));
-        // Sent again: the same answer, nothing twice, and the conflict is counted once.
-        let again = server.post("/sync/apply", &body).await.ok().json;
-        assert_eq!(again, told);
+        server.stop_and_check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_sent_again_is_answered_alike_and_counted_once() {
+    for server in Server::on_each() {
+        let share = server.share("Projects").await;
+        server.upload(&share, None, "seed", "bytes").await.created();
+        let first = server.post("/sync/apply", &mixed(&share)).await.ok().json;
+        let again = server.post("/sync/apply", &mixed(&share)).await.ok().json;
+        assert_eq!(again, first);
         assert_eq!(server.names(&share, "root").await.len(), 3);
         let metrics =
             reqwest::get(format!("{}/metrics", server.operators)).await.unwrap().text().await.unwrap();
@@ -137,24 +133,18 @@ async fn conflicts_are_listed_and_settled() {
     }
 }
 
+fn folder(number: usize) -> Value {
+    json!({
+        "client_change_id": number.to_string(), "resource_type": "folder", "change_type": "created",
+        "new_path": format!("/{number}"),
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_cannot_be_read_change_nothing() {
     let server = Server::start();
     let share = server.share("Projects").await;
-    let folder = |number: usize| {
-        json!({
-            "client_change_id": number.to_string(), "resource_type": "folder", "change_type": "created",
-            "new_path": format!("/{number}"),
-        })
-    };
-    let many: Vec<Value> = (0..1001).map(folder).collect();
-    let refused = server.post("/sync/apply", &batch(&share, &many)).await.refused(422, "VALIDATION_FAILED");
-    assert_eq!(refused.json["detail"][0]["loc"], json!(["body", "changes"]));
-    let changed = |field: &str, value: Value| {
-        let mut change = folder(1);
-        change[field] = value;
-        batch(&share, &[folder(0), change])
-    };
+    let unfit = async |body: Value| server.post("/sync/apply", &body).await.refused(422, "VALIDATION_FAILED");
     for (field, value) in [
         ("change_type", json!("exploded")),
         ("resource_type", json!("share")),
@@ -164,36 +154,45 @@ async fn batches_that_cannot_be_read_change_nothing() {
         ("chunks", json!([{ "sha256": "xyz", "size": 1 }])),
         ("size", json!(-1)),
     ] {
-        let body = changed(field, value);
-        server.post("/sync/apply", &body).await.refused(422, "VALIDATION_FAILED");
+        let mut change = folder(1);
+        change[field] = value;
+        unfit(batch(&share, &[folder(0), change])).await;
     }
-    server.post("/sync/apply", &batch(&share, &[])).await.refused(422, "VALIDATION_FAILED");
-    server
-        .post("/sync/apply", &json!({ "share_id": share, "changes": [] }))
-        .await
-        .refused(422, "VALIDATION_FAILED");
-    let post = |body: Vec<u8>| {
+    unfit(batch(&share, &[])).await;
+    unfit(json!({ "share_id": share, "changes": [folder(0)] })).await;
+    for device in ["", "a\nb", &"x".repeat(129)] {
+        unfit(json!({ "device_id": device, "share_id": share, "changes": [folder(0)] })).await;
+    }
+    let post = |body: &str| {
         let request = server.request(Method::POST, "/sync/apply").header("content-type", "application/json");
-        Reply::of(request.body(body))
+        Reply::of(request.body(body.to_owned()))
     };
-    for torn in ["", "{", "{}}", "[", "{\"share_id\":"] {
-        post(torn.as_bytes().to_vec()).await.refused(
-            if torn == "{}}" { 422 } else { 400 },
-            if torn == "{}}" { "VALIDATION_FAILED" } else { "BAD_REQUEST" },
-        );
+    for torn in ["", "{", "[", "{\"share_id\":", "nonsense"] {
+        post(torn).await.refused(400, "BAD_REQUEST");
     }
-    post(vec![b' '; (16 << 20) + 1]).await.refused(413, "PAYLOAD_TOO_LARGE");
+    assert!(server.names(&share, "root").await.is_empty(), "nothing was applied");
+    server.stop_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_may_be_large_and_no_larger() {
+    let server = Server::start();
+    let share = server.share("Projects").await;
+    let many: Vec<Value> = (0..1001).map(folder).collect();
+    let refused = server.post("/sync/apply", &batch(&share, &many)).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused.json["detail"][0]["loc"], json!(["body", "changes"]));
+    let spaces = server.request(Method::POST, "/sync/apply").body(vec![b' '; (16 << 20) + 1]);
+    Reply::of(spaces).await.refused(413, "PAYLOAD_TOO_LARGE");
     assert!(server.names(&share, "root").await.is_empty(), "nothing was applied");
     // Far more than other bodies may have, and nothing wrong with it.
     let mut large = folder(0);
     large["unknown"] = json!("x".repeat(4 << 20));
     let told = server.post("/sync/apply", &batch(&share, &[large])).await.ok().json;
     assert_eq!(told["applied"].as_array().unwrap().len(), 1);
-    let most: Vec<Value> = (0..1000).map(folder).collect();
-    let mut body = batch(&share, &most);
-    body["device_id"] = json!("phone");
-    body["atomic"] = json!(true);
-    let told = server.post("/sync/apply", &body).await.ok().json;
+    let mut all = batch(&share, &many[..1000]);
+    all["device_id"] = json!("phone");
+    all["atomic"] = json!(true);
+    let told = server.post("/sync/apply", &all).await.ok().json;
     assert_eq!(told["applied"].as_array().unwrap().len(), 1000);
     server.stop_and_check().await;
 }

@@ -23,5 +23,6 @@ mod sign_ins;
 mod sync;
 mod system;
 mod transfers;
+mod uploads;
 mod walls;
 mod webhooks;

@@ -27,6 +27,7 @@ mod store;
 mod sync;
 mod tenancy;
 mod tree;
+mod uploads;
 mod versions;
 mod webhooks;
 

@@ -13,6 +13,7 @@ mod quotas;
 mod sync;
 mod tenancy;
 mod tree;
+mod uploads;
 mod webhooks;
 
 use std::fmt;
@@ -35,6 +36,7 @@ pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+pub use uploads::{MadeFile, PartRow, UploadChunk, UploadReads, UploadRow, UploadWrites};
 pub use webhooks::WebhookWrites;
 
 use crate::model::{Result, Timestamp};
@@ -50,6 +52,7 @@ pub trait Reads:
     + TreeReads
     + ContentReads
     + ChunkReads
+    + UploadReads
     + DeltaReads
     + LedgerReads
     + JobReads
@@ -68,6 +71,7 @@ impl<
         + TreeReads
         + ContentReads
         + ChunkReads
+        + UploadReads
         + DeltaReads
         + LedgerReads
         + JobReads
@@ -89,6 +93,7 @@ pub trait Writes:
     + TreeWrites
     + ContentWrites
     + ChunkWrites
+    + UploadWrites
     + DeltaWrites
     + LedgerWrites
     + JobWrites
@@ -108,6 +113,7 @@ impl<
         + TreeWrites
         + ContentWrites
         + ChunkWrites
+        + UploadWrites
         + DeltaWrites
         + LedgerWrites
         + JobWrites

@@ -167,7 +167,7 @@ async fn next(
             let conflicts: Vec<Conflict> = rows.iter().map(|row| row.conflict.clone()).collect();
             let applied = effect.map(Memory::of);
             let ids = rows.iter().map(|row| row.id).collect();
-            notes.add(item, Remembered { applied: applied.clone(), conflicts: ids })?;
+            notes.add(item, Remembered { applied: applied.clone(), conflicts: ids });
             notes.conflicts.extend(rows.iter().map(|row| (row.id, row.conflict.clone())));
             met.extend(rows);
             Ok(Fate::Done { applied: applied.map(|memory| memory.told(id)), conflicts, is_replay: false })
@@ -227,11 +227,10 @@ impl Notes {
         Ok(Self { known, conflicts, new: Vec::new() })
     }
 
-    fn add(&mut self, item: &Item, known: Remembered) -> Result<()> {
+    fn add(&mut self, item: &Item, known: Remembered) {
         let (id, digest) = (item.incoming.client_change_id.clone(), item.digest);
         self.new.push(ClientChange { id: id.clone(), digest, outcome: json!(known) });
         self.known.insert(id, (digest, known));
-        Ok(())
     }
 
     async fn write(self, tx: &mut Tx<'_>, device: &DeviceId) -> Result<()> {

@@ -3,6 +3,7 @@
 //! A conflict is its user's: whoever else may write in the share has the versions and copies, but what waits was never
 //! anybody else's to see. Settling one needs the rights that the change needs.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -52,17 +53,19 @@ async fn visible(rows: &mut dyn Reads, caller: &Caller, page: Vec<Conflict>) -> 
     let mut shares: HashMap<ShareId, bool> = HashMap::new();
     let mut kept = Vec::with_capacity(page.len());
     for conflict in page {
-        let id = conflict.share_id;
-        if !shares.contains_key(&id) {
-            let is_visible = match access::share(rows, caller, id, Right::Read).await {
-                Ok(_) => true,
-                Err(Error::NotFound | Error::Gone { .. } | Error::PermissionDenied { .. }) => false,
-                Err(error) => return Err(error),
-            };
-            shares.insert(id, is_visible);
-        }
+        let share = match shares.entry(conflict.share_id) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let share = access::share(rows, caller, conflict.share_id, Right::Read).await;
+                *unknown.insert(match share {
+                    Ok(_) => true,
+                    Err(Error::NotFound | Error::Gone { .. }) => false,
+                    Err(error) => return Err(error),
+                })
+            }
+        };
         let item = conflict.resource_id.and_then(|id| items.get(&id).copied());
-        if item.unwrap_or(true) && shares[&id] {
+        if item.unwrap_or(true) && share {
             kept.push(conflict);
         }
     }

@@ -19,7 +19,7 @@ impl Worker<'_, '_> {
             found.rights.has(Right::Read) && found.node().file.as_ref().is_some_and(same)
         };
         match occupant {
-            Some(found) if is_it(&found) => Ok(Some(self.effect(&found, None))),
+            Some(found) if is_it(&found) => Ok(Some(Effect::on(&found, None))),
             Some(found) => self.create_beside(order, way, &found).await,
             None => {
                 self.check_way(&way)?;
@@ -34,7 +34,7 @@ impl Worker<'_, '_> {
         let way = self.way(order.wanted).await?;
         match self.occupant(&way).await? {
             Some(found) if found.node().kind() == NodeKind::Folder && found.rights.has(Right::Read) => {
-                Ok(Some(self.effect(&found, None)))
+                Ok(Some(Effect::on(&found, None)))
             }
             Some(found) => self.create_beside(order, way, &found).await,
             None => {
@@ -101,12 +101,12 @@ impl Worker<'_, '_> {
         };
         let node = self.desk.inserts.add_file(self.tx, place, &new, content)?;
         let found = self.desk.add(place, &node);
-        Ok(self.effect(&found, self.tx.last_change()))
+        Ok(Effect::on(&found, self.tx.last_change()))
     }
 
     fn add_folder(&mut self, place: &Place, name: FileName) -> Result<Effect> {
         let node = self.desk.inserts.add_folder(self.tx, place, name)?;
         let found = self.desk.add(place, &node);
-        Ok(self.effect(&found, self.tx.last_change()))
+        Ok(Effect::on(&found, self.tx.last_change()))
     }
 }

@@ -24,7 +24,7 @@ impl Worker<'_, '_> {
         found.check(self.tx.caller, Right::Write)?;
         let Some(facts) = found.node().file.clone() else {
             // A folder has nothing but its place and its name.
-            return found.live().map(|found| Some(self.effect(&found, None)));
+            return found.live().map(|found| Some(Effect::on(&found, None)));
         };
         let content = order.content.filter(|content| !is_same(&facts, content));
         let is_stale = order.wanted.base.is_some_and(|base| base != facts.version_id);
@@ -53,7 +53,7 @@ impl Worker<'_, '_> {
         self.tx.audit(tree::audit("file.write", after.node().id, after.path()));
         self.desk.inserts.refer_to(content);
         let after = self.desk.keep(after);
-        Ok(self.effect(&after, change))
+        Ok(Effect::on(&after, change))
     }
 
     /// Changes time and type alone; those of an older content say nothing of the current one.
@@ -71,12 +71,12 @@ impl Worker<'_, '_> {
             node.file = Some(FileFacts { mime_type, ..facts });
         }
         if node == *found.node() {
-            return Ok(self.effect(&found, None));
+            return Ok(Effect::on(&found, None));
         }
         self.desk.settle(self.tx, node.id).await?;
         let after = files::change_in_place(self.tx, found, node, "file.update").await?;
         let after = self.desk.keep(after);
-        Ok(self.effect(&after, self.tx.last_change()))
+        Ok(Effect::on(&after, self.tx.last_change()))
     }
 
     async fn edit_stale(

@@ -60,7 +60,7 @@ impl Worker<'_, '_> {
         let change = trash::put(self.tx, from).await?;
         self.desk.replaced(from.node(), None);
         let into = self.desk.find(self.tx, into.node().id).await?.ok_or(Error::NotFound)?;
-        Ok(Some(self.effect(&into, Some(change))))
+        Ok(Some(Effect::on(&into, Some(change))))
     }
 
     async fn plan_merge(&mut self, order: Order<'_>, from: &Located, into: &Located) -> Result<Plan> {

@@ -23,7 +23,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde::Serialize;
 
 use self::batch::{Fate, Item, Part, PartDone, new_conflicts, taken_back};
@@ -32,14 +31,12 @@ use self::incoming::Wanted;
 use self::worker::Terms;
 use super::access::{self, Right};
 use super::delta::{self, Claim};
-use super::transaction::{Transaction, transact};
 use super::{journal, mutation};
 use crate::Drive;
 use crate::model::{
     Caller, ChangeId, Conflict, ConflictType, DeviceId, Error, NodeId, ResourceId, Result, ShareId, Strategy,
-    TenantId, Timestamp, VersionId,
+    Timestamp, VersionId,
 };
-use crate::ports::{Outcome as Ending, Writes};
 
 /// The most changes in one call.
 pub const MOST_CHANGES: usize = 1000;
@@ -60,7 +57,7 @@ const TRIED: &str = "POST /api/v1/sync/apply";
 const ATTEMPTS: u32 = 5;
 
 /// Returns the oldest time that is remembered.
-fn since(now: Timestamp) -> Timestamp {
+pub(super) fn since(now: Timestamp) -> Timestamp {
     now.minus(REMEMBERED)
 }
 
@@ -147,7 +144,7 @@ pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outco
                 parts.push_front(part.start..middle);
             }
             Err(error @ Error::QuotaExceeded { .. }) if !run.is_atomic => {
-                run.fates.push(Fate::Refused(error, None))
+                run.fates.push(Fate::Refused(error, None));
             }
             outcome => outcome?,
         }
@@ -339,25 +336,5 @@ fn claim(change: &IncomingChange) -> Claim {
         chunks: change.chunks.iter().flatten().map(|chunk| (chunk.sha256, chunk.size)).collect(),
         size: change.size,
         checksum: change.checksum_sha256,
-    }
-}
-
-/// Forgets changes that need not be remembered any more.
-pub async fn forget(drive: &Drive, tenant: TenantId) -> Result<()> {
-    transact(drive, Forget { tenant, before: since(drive.clock.now()) }).await
-}
-
-struct Forget {
-    tenant: TenantId,
-    before: Timestamp,
-}
-
-#[async_trait]
-impl Transaction for Forget {
-    type Answer = ();
-
-    async fn run(&self, rows: &mut dyn Writes) -> Result<(Ending, ())> {
-        rows.forget_client_changes(self.tenant, self.before).await?;
-        Ok((Ending::Commit, ()))
     }
 }

@@ -10,7 +10,7 @@ use crate::services::moves;
 /// Whether a relocation was made, and what is left to do.
 enum Relocated {
     /// The item is where it shall be, or stays: what else the change brings is next.
-    Settled(Located, Option<Effect>),
+    Settled(Box<Located>, Option<Effect>),
     /// That is all.
     Done(Option<Effect>),
 }
@@ -31,19 +31,17 @@ impl Worker<'_, '_> {
         } else {
             self.relocate_found(order, found).await?
         };
-        match relocated {
-            Relocated::Done(effect) => Ok(effect),
-            Relocated::Settled(found, effect) if order.content.is_some() => {
-                let edited = self.edit_found(order, found).await?;
-                Ok(match (edited, effect) {
-                    (Some(edited), Some(effect)) => {
-                        Some(Effect { change: edited.change.or(effect.change), ..edited })
-                    }
-                    (edited, effect) => edited.or(effect),
-                })
+        let (found, effect) = match relocated {
+            Relocated::Settled(found, effect) if order.content.is_some() => (found, effect),
+            Relocated::Done(effect) | Relocated::Settled(_, effect) => return Ok(effect),
+        };
+        let edited = self.edit_found(order, *found).await?;
+        Ok(match (edited, effect) {
+            (Some(edited), Some(effect)) => {
+                Some(Effect { change: edited.change.or(effect.change), ..edited })
             }
-            Relocated::Settled(_, effect) => Ok(effect),
-        }
+            (edited, effect) => edited.or(effect),
+        })
     }
 
     async fn relocate_found(&mut self, order: Order<'_>, found: Located) -> Result<Relocated> {
@@ -51,17 +49,17 @@ impl Worker<'_, '_> {
         self.check_relocation(&way, &found).await?;
         let is_there = way.missing.is_empty() && way.place.id() == found.node().parent;
         if is_there && way.name == found.node().name {
-            let effect = self.effect(&found, None);
-            return Ok(Relocated::Settled(found, Some(effect)));
+            let effect = Effect::on(&found, None);
+            return Ok(Relocated::Settled(Box::new(found), Some(effect)));
         }
         if way.place.is_within(found.node().id) {
             self.meet(order, ConflictType::Cycle, Some(&found));
-            return Ok(Relocated::Settled(found, None));
+            return Ok(Relocated::Settled(Box::new(found), None));
         }
         if self.was_moved(order, &found).await? {
             match self.meet(order, ConflictType::MoveMove, Some(&found)) {
                 Verdict::Wait => return self.wait(order, Some(way.place.id())).map(Relocated::Done),
-                Verdict::Server | Verdict::Beside => return Ok(Relocated::Settled(found, None)),
+                Verdict::Server | Verdict::Beside => return Ok(Relocated::Settled(Box::new(found), None)),
                 Verdict::Client => {}
             }
         }
@@ -132,8 +130,8 @@ impl Worker<'_, '_> {
 
     async fn put_at(&mut self, found: &Located, place: &Place, name: FileName) -> Result<Relocated> {
         let (moved, change) = self.put_node(found, place, name).await?;
-        let effect = self.effect(&moved, Some(change));
-        Ok(Relocated::Settled(moved, Some(effect)))
+        let effect = Effect::on(&moved, Some(change));
+        Ok(Relocated::Settled(Box::new(moved), Some(effect)))
     }
 
     /// Writes where an item is now; all was checked.
@@ -169,7 +167,7 @@ impl Worker<'_, '_> {
                 let place = self.make_way(&way)?;
                 let (restored, change) = self.take_out(&found, &place, &way.name).await?;
                 let (Some(content), Some(facts)) = (content, facts) else {
-                    return Ok(Relocated::Done(Some(self.effect(&restored, Some(change)))));
+                    return Ok(Relocated::Done(Some(Effect::on(&restored, Some(change)))));
                 };
                 let effect = self.write_version(order, restored, facts, content).await?;
                 self.became(effect.version);

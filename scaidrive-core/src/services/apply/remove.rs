@@ -15,9 +15,9 @@ impl Worker<'_, '_> {
             Err(Error::NotFound) if self.terms.settles => return Ok(None),
             found => found?,
         };
-        let gone = |worker: &Self, change| Effect { version: None, ..worker.effect(&found, change) };
+        let gone = |change| Effect { version: None, ..Effect::on(&found, change) };
         if found.trashed_at().is_some() {
-            return Ok(Some(gone(self, None)));
+            return Ok(Some(gone(None)));
         }
         found.check(self.tx.caller, Right::Delete)?;
         self.desk.flush(self.tx).await?;
@@ -37,6 +37,6 @@ impl Worker<'_, '_> {
         }
         let change = trash::put(self.tx, &found).await?;
         self.desk.replaced(found.node(), None);
-        Ok(Some(gone(self, Some(change))))
+        Ok(Some(gone(Some(change))))
     }
 }

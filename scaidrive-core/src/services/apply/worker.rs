@@ -79,6 +79,14 @@ pub(super) struct Effect {
     pub(super) change: Option<ChangeId>,
 }
 
+impl Effect {
+    /// Returns what a change did to an item.
+    pub(super) fn on(found: &Located, change: Option<ChangeId>) -> Self {
+        let version = found.node().file.as_ref().map(|facts| facts.version_id);
+        Self { node: found.node().id, version, path: found.shown_path(), change }
+    }
+}
+
 /// A batch at work.
 pub(super) struct Worker<'w, 't> {
     pub(super) tx: &'w mut Tx<'t>,
@@ -182,12 +190,6 @@ impl<'w, 't> Worker<'w, 't> {
             }
         }
         Err(Error::NameConflict { name: name.to_string() })
-    }
-
-    /// Returns what a change did to an item.
-    pub(super) fn effect(&self, found: &Located, change: Option<ChangeId>) -> Effect {
-        let version = found.node().file.as_ref().map(|facts| facts.version_id);
-        Effect { node: found.node().id, version, path: found.shown_path(), change }
     }
 
     /// Notes a conflict with what is on the server, if that is for the caller to know; says what becomes of the change.

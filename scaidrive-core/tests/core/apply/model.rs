@@ -110,7 +110,9 @@ impl Model {
                 let is_folder = dice.one_in(4);
                 let Some(path) = self.any(dice, is_folder) else { return self.step(dice, number) };
                 let gone: Vec<String> = self.below(&path).collect();
-                gone.iter().for_each(|path| drop(self.0.remove(path)));
+                for path in gone {
+                    self.0.remove(&path);
+                }
                 let kind = if is_folder { "folder" } else { "file" };
                 (change(kind, "deleted", Some(&path), None), None)
             }
@@ -130,7 +132,7 @@ async fn what_a_device_that_knows_everything_does_is_what_happens() {
         let (mut model, mut dice, mut number) = (Model::default(), Dice::new(7), 0);
         for _ in 0..rounds(200) / 5 {
             let mut changes = Vec::new();
-            for _ in 0..1 + dice.below(20) {
+            for _ in 0..=dice.below(20) {
                 number += 1;
                 let (change, text) = model.step(&mut dice, number);
                 changes.push(match text {
@@ -195,7 +197,7 @@ impl<'h> Storm<'h> {
     async fn send(&mut self) {
         let mut texts = HashMap::new();
         let mut changes = Vec::new();
-        for _ in 0..1 + self.dice.below(6) {
+        for _ in 0..=self.dice.below(6) {
             self.number += 1;
             let (change, brings) = self.change();
             let id = format!("{} {}", self.device.id, self.number);
@@ -313,11 +315,11 @@ pub(super) async fn check_feed(house: &House) {
         }
     }
     let path = |start: &str| {
-        let (mut path, mut id) = (String::new(), Some(start.to_owned()));
+        let (mut path, mut id) = (String::new(), Some(start));
         while let Some(at) = id {
-            let (parent, name, _) = items.get(&at)?;
+            let (parent, name, _) = items.get(at)?;
             path = format!("/{name}{path}");
-            id = parent.clone();
+            id = parent.as_deref();
         }
         Some(path)
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use scaidrive_core::model::{Strategy, Usage, UsageTarget};
-use scaidrive_core::services::{apply, feed};
+use scaidrive_core::services::{apply, feed, once};
 use serde_json::json;
 
 use super::{Device, delete, folder, incoming, relocate, with};
@@ -142,7 +142,7 @@ async fn what_is_a_month_old_is_forgotten() {
         let change = folder("/a");
         let batch = device.batch(Strategy::KeepBoth, std::slice::from_ref(&change));
         device.run(batch.clone()).await.unwrap();
-        apply::forget(&house.drive, house.caller.tenant).await.unwrap();
+        once::forget(&house.drive, house.caller.tenant).await.unwrap();
         let id = vec![batch.changes[0].client_change_id.clone()];
         let known = async |since| {
             let mut rows = house.drive.read().await.unwrap();

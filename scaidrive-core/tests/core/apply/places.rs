@@ -2,7 +2,7 @@
 
 use scaidrive_core::adapters::sql::statements;
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{ResourceId, Right, Rights, ShareRole, ShareType, Strategy};
+use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, ShareType, Strategy};
 use scaidrive_core::services::acl::{self, NewEntry};
 use scaidrive_core::services::apply::{Applied, Batch};
 use scaidrive_core::services::devices::{self, NewDevice};
@@ -217,6 +217,24 @@ async fn a_move_may_bring_a_new_content_along() {
         let (copy, _) = device.clash(Strategy::KeepBoth, with(late, device.content("late").await)).await;
         assert!(copy.unwrap().path.starts_with("/c (conflict, laptop, "));
         assert!(house.tree().await.contains(&("/c".to_owned(), "new".to_owned())));
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_moved_out_of_its_fence_is_told_by_the_row_that_moves_it() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("one");
+        let fenced = device.plain(folder("/fenced")).await;
+        let inner = device.plain(folder("/fenced/inner")).await;
+        deny(&house, fenced.resource_id, Right::Write, true).await;
+        let moved = device.plain(relocate(&inner, "/fenced/inner", "/inner")).await;
+        let mut rows = house.drive.read().await.unwrap();
+        let head = rows.head(house.caller.tenant).await.unwrap();
+        let last = rows.changes(house.caller.tenant, head - 2, 2).await.unwrap();
+        assert_eq!(last[1].metadata["access_changed"], true);
+        assert_eq!((Some(last[0].id), last[0].change_type), (moved.change_id, ChangeKind::Moved));
+        drop(rows);
         house.check().await;
     }
 }

@@ -8,6 +8,7 @@ use scaidrive_core::model::{
 use scaidrive_core::ports::metadata::ConflictQuery;
 use scaidrive_core::services::apply::conflicts;
 use scaidrive_core::services::collect::{self, Plan};
+use scaidrive_core::services::devices::{self, NewDevice};
 use scaidrive_core::services::{quotas, trash};
 
 use super::{Device, at, delete, folder, relocate, tree};
@@ -187,6 +188,32 @@ async fn what_waits_needs_room_as_versions_do() {
         let outcome = other.apply(Strategy::Manual, &changes).await;
         assert_eq!(outcome.errors[0].error.code(), "QUOTA_EXCEEDED", "{outcome:?}");
         assert!(other.conflicts(QUERY).await.is_empty());
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_told_that_something_waits_for_it() {
+    for house in House::both(|_| {}).await {
+        let (one, other) = (house.device("one"), house.device("other"));
+        let id = other.id.parse().unwrap();
+        let new = NewDevice {
+            device_id: other.id.parse().unwrap(),
+            device_name: "Other".to_owned(),
+            platform: None,
+            client_version: None,
+        };
+        devices::register(&house.drive, &house.caller, new).await.unwrap();
+        let waits = async || {
+            devices::status(&house.drive, &house.caller, house.share.id, &id).await.unwrap().has_conflicts
+        };
+        let base = one.plain(one.file("/a.txt", "base").await).await;
+        one.plain(one.edit(&base, "theirs").await).await;
+        assert!(!waits().await);
+        let (_, met) = other.clash(Strategy::Manual, other.edit(&base, "ours").await).await;
+        assert!(waits().await);
+        other.resolve(&met, Strategy::KeepBoth).await.unwrap();
+        assert!(!waits().await);
         house.check().await;
     }
 }
