@@ -72,11 +72,12 @@ impl Chunking {
             2 => Normalization::Level2,
             _ => Normalization::Level3,
         };
-        let [min, avg, max] = match self.is_understood() {
-            true => [self.min, self.avg, self.max],
-            false => [128 << 10, 256 << 10, 1 << 20],
-        }
-        .map(|size| size as usize);
+        let sizes = if self.is_understood() {
+            [self.min, self.avg, self.max]
+        } else {
+            [128 << 10, 256 << 10, 1 << 20]
+        };
+        let [min, avg, max] = sizes.map(|size| size as usize);
         StreamCDC::with_level(content, min, avg, max, level)
             .map(|piece| piece.map(|piece| Chunk::of(piece.data.into())).map_err(io::Error::from))
     }

@@ -8,7 +8,8 @@ use scaidrive_client::remote::Strategy;
 
 /// Keeps a directory and a share of a server together.
 ///
-/// What is remembered of the directory lies in `.scaidrive` in it; `.scaidriveignore` names what is left out.
+/// What is remembered of the directory lies in `.scaidrive` in it; `.scaidriveignore` names what is left out. The signal
+/// USR1 pauses it and lets it go on.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Sync {
     /// Directory, made where it is missing

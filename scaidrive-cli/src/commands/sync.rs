@@ -77,10 +77,7 @@ async fn sync(args: &Args, what: &Sync) -> Result<Option<Summary>> {
     };
     let (controller, control) = Controller::new();
     let mut engine = Engine::open(ports, log, share, options, control)?;
-    tokio::spawn(async move {
-        stopped().await;
-        controller.stop();
-    });
+    tokio::spawn(listen(controller));
     if what.once {
         let round = engine.settle().await?;
         return Ok(Some(teller.summary(&round)));
@@ -124,21 +121,37 @@ fn computer() -> String {
     if name.is_empty() { "this computer".to_owned() } else { name.to_owned() }
 }
 
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Does what signals say: `USR1` pauses and lets go on, `TERM` and `INT` end it before its next step.
+#[cfg(unix)]
+async fn listen(controller: Controller) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::user_defined1(), SignalKind::terminate(), SignalKind::interrupt()];
+    let [Ok(mut toggled), Ok(mut terminated), Ok(mut interrupted)] = kinds.map(signal) else {
+        return std::future::pending().await;
+    };
+    let mut is_paused = false;
+    loop {
+        tokio::select! {
+            _ = toggled.recv() => {}
+            _ = terminated.recv() => return controller.stop(),
+            _ = interrupted.recv() => return controller.stop(),
+        }
+        is_paused = !is_paused;
+        if is_paused {
+            eprintln!("paused");
+            controller.pause();
+        } else {
+            eprintln!("going on");
+            controller.resume();
         }
     }
-    // Where there are no signals, only the end of the process stops it.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+}
+
+/// Where there are no signals, only the end of the process stops it.
+#[cfg(not(unix))]
+async fn listen(controller: Controller) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        controller.stop();
     }
 }
 

@@ -44,20 +44,20 @@ impl Server {
         fs::create_dir_all(&dir).unwrap();
         Device { server: self, name: name.to_owned(), dir, token: self.token("admin") }
     }
+}
 
-    /// Syncs devices in turn until none of them has anything to do.
-    fn settle(&self, devices: &[&Device<'_>]) {
-        for _ in 0..10 {
-            let changes = |device: &&Device<'_>| {
-                let summary = device.sync(&[]);
-                summary["changed_here"].as_u64().unwrap() + summary["changed_there"].as_u64().unwrap()
-            };
-            if devices.iter().map(changes).sum::<u64>() == 0 {
-                return;
-            }
+/// Syncs devices in turn until none of them has anything to do.
+fn settle(devices: &[&Device<'_>]) {
+    for _ in 0..10 {
+        let changes = |device: &&Device<'_>| {
+            let summary = device.sync(&[]);
+            summary["changed_here"].as_u64().unwrap() + summary["changed_there"].as_u64().unwrap()
+        };
+        if devices.iter().map(changes).sum::<u64>() == 0 {
+            return;
         }
-        panic!("the devices do not come to rest");
     }
+    panic!("the devices do not come to rest");
 }
 
 impl Drop for Server {
@@ -154,7 +154,7 @@ fn two_devices_have_the_same_tree_whatever_happens_on_either() {
     for number in 0..300 {
         one.write(&format!("many/{number}.txt"), format!("content {number}"));
     }
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     assert_eq!(other.tree().len(), 1 + 2 + 2 + 1 + 1 + 1 + 300);
 
@@ -165,7 +165,7 @@ fn two_devices_have_the_same_tree_whatever_happens_on_either() {
     other.write("papers/deep/er/large.bin", &large);
     fs::remove_dir_all(one.path("nothing")).unwrap();
     fs::remove_file(one.path("many/7.txt")).unwrap();
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     assert_eq!(other.read("papers/plan.txt"), "second");
     assert_eq!(fs::read(one.path("papers/deep/er/large.bin")).unwrap(), large);
@@ -177,10 +177,10 @@ fn what_was_changed_on_both_sides_is_kept_twice() {
     let server = Server::start();
     let (one, other) = (server.device("one"), server.device("other"));
     one.write("plan.txt", "first");
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     one.write("plan.txt", "of one device");
     other.write("plan.txt", "of the other");
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     let contents: Vec<Vec<u8>> = one.tree().into_values().flatten().collect();
     assert_eq!(contents.len(), 2);
@@ -195,10 +195,10 @@ fn an_edit_and_a_removal_leave_the_edit() {
     let (one, other) = (server.device("one"), server.device("other"));
     one.write("docs/plan.txt", "first");
     one.write("docs/other.txt", "first");
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     fs::remove_dir_all(one.path("docs")).unwrap();
     other.write("docs/plan.txt", "second");
-    server.settle(&[&one, &other]);
+    settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     assert_eq!(one.read("docs/plan.txt"), "second");
 }
@@ -210,7 +210,7 @@ fn nothing_much_is_deleted_unless_that_is_meant() {
     for number in 0..150 {
         device.write(&format!("{number}.txt"), number.to_string());
     }
-    server.settle(&[&device]);
+    settle(&[&device]);
     (0..150).for_each(|number| fs::remove_file(device.path(&format!("{number}.txt"))).unwrap());
     let told = device.run(&[]).ended(6);
     assert!(told.contains("150 of 150 files") && told.contains("--allow-mass-delete"), "{told}");
@@ -235,7 +235,7 @@ fn a_token_is_told_to_nobody() {
 fn a_directory_belongs_to_one_share_and_one_process() {
     let server = Server::start();
     let device = server.device("one");
-    server.settle(&[&device]);
+    settle(&[&device]);
     server.drive.run(&["share", "create", "T"]).done();
     let other = device.command(&["--share", "T", "--once"]).output();
     assert_ne!(other.unwrap().status.code(), Some(0), "clap takes one share alone");

@@ -125,7 +125,12 @@ impl Engine {
     }
 
     /// The server refuses: what is here stays here, and what is there comes back where it was changed.
-    async fn refused(&mut self, step: &RemoteStep, error: &Error, created: &Created) -> Vec<Record> {
+    pub(super) async fn refused(
+        &mut self,
+        step: &RemoteStep,
+        error: &Error,
+        created: &Created,
+    ) -> Vec<Record> {
         // What may well be otherwise once the feed was read again is tried again.
         let is_final = match error {
             Error::Denied(_) | Error::Full(_) => true,

@@ -101,7 +101,8 @@ impl Engine {
             steps.into_iter().partition(|step| step.source().is_some());
         for step in with {
             round.failed += 1;
-            self.failed(step.signature(), step.path(), &reason.to_string(), true);
+            let records = self.refused(&step, reason, created).await;
+            self.commit(records)?;
         }
         Box::pin(self.send_slice(without, created, round)).await
     }
@@ -223,7 +224,7 @@ impl RemoteStep {
             Self::Delete { id, kind, base, path, .. } => {
                 change.change_type = ChangeType::Deleted;
                 (change.resource_type, change.resource_id) = (*kind, Some(id.clone()));
-                change.base_version_id = base.clone();
+                change.base_version_id.clone_from(base);
                 change.old_path = Some(path.absolute());
             }
         }

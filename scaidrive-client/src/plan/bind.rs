@@ -11,7 +11,9 @@ pub(super) struct Bound {
     /// The item that each local entry is; nothing for what is new or not synced.
     pub(super) item_of: Vec<Option<ItemId>>,
     /// Items that were agreed on and are not seen, but may well be there: nothing may be concluded from that.
-    pub(super) unknown: BTreeSet<ItemId>,
+    pub(super) hidden: BTreeSet<ItemId>,
+    /// Items that were agreed on at places that are left out by now.
+    pub(super) left_out: BTreeSet<ItemId>,
 }
 
 /// Finds out what belongs together.
@@ -21,9 +23,9 @@ pub(super) fn bind(situation: &Situation<'_>) -> Bound {
     binder.folders_by_key();
     binder.files_by_key();
     binder.files_by_content();
-    let unknown = binder.unknown();
-    binder.adopt(&unknown);
-    Bound { item_of: binder.item_of, unknown }
+    let (hidden, left_out) = binder.unseen();
+    binder.adopt(&hidden);
+    Bound { item_of: binder.item_of, hidden, left_out }
 }
 
 /// Returns what an entry is, if it can be synced.
@@ -168,26 +170,27 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Returns the items that are not seen, but may be there: below what could not be read, or left out by now.
-    fn unknown(&self) -> BTreeSet<ItemId> {
-        let mut unknown = BTreeSet::new();
+    /// Returns the items that are not seen, but may be there: below what could not be read, and left out by now.
+    fn unseen(&self) -> (BTreeSet<ItemId>, BTreeSet<ItemId>) {
+        let (mut hidden, mut left_out) = (BTreeSet::new(), BTreeSet::new());
         for item in self.synced.walk().into_iter().filter(|item| !self.entry_of.contains_key(&item.id)) {
             let folder = match &item.parent {
                 None => Some(0),
                 Some(parent) => self.entry_of.get(parent).copied(),
             };
-            let is_hidden = match folder {
-                Some(folder) => self.hides(folder, item.name()),
-                None => item.parent.as_ref().is_some_and(|parent| unknown.contains(parent)),
+            let is_below = |set: &BTreeSet<ItemId>| {
+                folder.is_none() && item.parent.as_ref().is_some_and(|parent| set.contains(parent))
             };
             let path = self.synced.path(&item.id);
             let is_left_out =
                 path.is_some_and(|path| self.situation.ignore.verdict(&path, item.kind()) != Verdict::Synced);
-            if is_hidden || is_left_out {
-                unknown.insert(item.id.clone());
+            if is_left_out || is_below(&left_out) {
+                left_out.insert(item.id.clone());
+            } else if is_below(&hidden) || folder.is_some_and(|folder| self.hides(folder, item.name())) {
+                hidden.insert(item.id.clone());
             }
         }
-        unknown
+        (hidden, left_out)
     }
 
     /// Tells whether a directory may hold something of this name although it was not seen.
@@ -199,7 +202,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Binds new local things to things of the server at the same place, where they are the same.
-    fn adopt(&mut self, unknown: &BTreeSet<ItemId>) {
+    fn adopt(&mut self, hidden: &BTreeSet<ItemId>) {
         let remote = self.situation.remote;
         for folder in 0..self.item_of.len() {
             let is_bound = folder == 0 || self.item_of[folder].is_some();
@@ -212,7 +215,7 @@ impl<'a> Binder<'a> {
                 let Some(item) = there.get(&fold(&self.node(entry).name)) else { continue };
                 let is_free = self.item_of[entry].is_none()
                     && !self.entry_of.contains_key(&item.id)
-                    && !unknown.contains(&item.id);
+                    && !hidden.contains(&item.id);
                 let is_same = match &item.file {
                     None => self.is_free(entry, Kind::Folder),
                     Some(file) => hash_of(self.node(entry)) == Some(file.checksum),

@@ -1,6 +1,6 @@
 //! Every item once, with what the three trees say of it and where it shall end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::bind::{Bound, kind_of};
 use super::{Note, Situation, Verdict};
@@ -90,8 +90,13 @@ impl<'a> Graph<'a> {
         graph.add_remote(situation);
         for item in situation.synced.iter() {
             let node = graph.node_of(&item.id, item.kind());
+            let is_left_out = bound.left_out.contains(&item.id);
+            // What is left out here and was moved on the server to where it is not is as good as new.
+            if is_left_out && graph.nodes[node].remote.is_some() {
+                continue;
+            }
             graph.nodes[node].base = Some(item);
-            graph.nodes[node].is_unknown = bound.unknown.contains(&item.id);
+            graph.nodes[node].is_unknown = is_left_out || bound.hidden.contains(&item.id);
         }
         graph.add_local(&bound.item_of);
         graph.link();
@@ -196,13 +201,23 @@ impl<'a> Graph<'a> {
         if let Some(entry) = self.nodes[node].local {
             return self.local.path(entry);
         }
-        let (mut names, mut next, mut seen) = (Vec::new(), node, BTreeSet::new());
-        while next != 0 && seen.insert(next) {
-            names.push(self.nodes[next].name.clone());
+        self.wanted_path(node)
+    }
+
+    /// Returns the folders that a node shall be in, the closest first, without the root.
+    pub(super) fn above(&self, node: usize) -> Vec<usize> {
+        let (mut above, mut next) = (Vec::new(), self.nodes[node].parent);
+        while next != 0 && next != node && !above.contains(&next) {
+            above.push(next);
             next = self.nodes[next].parent;
         }
-        names.reverse();
-        TreePath::new(names)
+        above
+    }
+
+    /// Returns the path that a node shall have.
+    pub(super) fn wanted_path(&self, node: usize) -> TreePath {
+        let names = self.above(node).into_iter().rev().chain([node]);
+        TreePath::new(names.map(|node| self.nodes[node].name.clone()).collect())
     }
 
     /// Tells people why something cannot be synced as it is.

@@ -2,16 +2,46 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Situation;
 use super::graph::{Fate, Graph, Node};
+use super::{Signature, Situation};
 use crate::model::{Kind, fold, with_marker};
 
 /// Resolves loops, folders that must stay, and names that two siblings would have.
 pub(super) fn settle(graph: &mut Graph<'_>, situation: &Situation<'_>) {
+    take_back_moves(graph, situation);
     break_loops(graph);
     keep_folders(graph);
     freeze_folders(graph);
     part_siblings(graph, situation);
+}
+
+/// What the server would not let be moved, or only into a folder that it refuses, goes back to where it is there.
+fn take_back_moves(graph: &mut Graph<'_>, situation: &Situation<'_>) {
+    if situation.held.is_empty() {
+        return;
+    }
+    let refused: Vec<usize> =
+        (1..graph.nodes.len()).filter(|number| is_move_refused(graph, situation, *number)).collect();
+    for number in refused {
+        let node = &mut graph.nodes[number];
+        if let (Some(parent), Some(remote)) = (node.remote_parent, node.remote) {
+            (node.parent, node.name) = (parent, remote.name.clone());
+        }
+    }
+}
+
+fn is_move_refused(graph: &Graph<'_>, situation: &Situation<'_>, number: usize) -> bool {
+    let node = &graph.nodes[number];
+    let (Fate::Keep, Some(remote), Some(_)) = (node.fate, node.remote, node.local) else { return false };
+    if node.remote_parent == Some(node.parent) && node.name == remote.name {
+        return false;
+    }
+    let is_held = |signature| situation.held.contains(&signature);
+    let is_refused = |folder: &usize| {
+        graph.nodes[*folder].is_new() && is_held(Signature::of_new_folder(&graph.wanted_path(*folder)))
+    };
+    is_held(Signature::of_move(&remote.id, &graph.wanted_path(number)))
+        || graph.above(number).iter().any(is_refused)
 }
 
 /// Where folders were moved into each other, one here and one there, the server's moves stay.
@@ -145,12 +175,23 @@ fn give_way(
     let (is_new, kind) = (graph.nodes[loser].is_new(), graph.nodes[loser].kind);
     if graph.nodes[loser].fate == Fate::Frozen || graph.nodes[loser].local.is_none() {
         graph.nodes[loser].is_stuck = true;
-    } else if is_new && kind == Kind::File && graph.nodes[winner].kind == Kind::File {
+    } else if is_new
+        && kind == Kind::File
+        && graph.nodes[winner].kind == Kind::File
+        && !is_refused(graph, situation, loser)
+    {
         graph.nodes[loser].is_contested = true;
     } else {
         graph.nodes[loser].name =
             free_name(&graph.nodes[loser].name, &situation.naming.marker, taken, parent);
     }
+}
+
+/// Tells whether the server took a new file for the last time: then it is not the one to say what becomes of both.
+fn is_refused(graph: &Graph<'_>, situation: &Situation<'_>, loser: usize) -> bool {
+    let Some(hash) = graph.local_hash(loser) else { return false };
+    let path = graph.wanted_path(loser);
+    situation.held.contains(&Signature::of_new_file(&path, &hash))
 }
 
 /// Returns a name with the marker that nobody has in this folder.

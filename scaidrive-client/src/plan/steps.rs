@@ -204,6 +204,23 @@ pub struct Note {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature(String);
 
+impl Signature {
+    /// Returns what tells the creation of a file from all others.
+    pub(super) fn of_new_file(path: &TreePath, content: &Sha256Hash) -> Self {
+        Self(format!("create {path} {content}"))
+    }
+
+    /// Returns what tells the creation of a folder from all others.
+    pub(super) fn of_new_folder(path: &TreePath) -> Self {
+        Self(format!("create folder {path}"))
+    }
+
+    /// Returns what tells a move on the server from all others.
+    pub(super) fn of_move(id: &ItemId, path: &TreePath) -> Self {
+        Self(format!("move {id} {path}"))
+    }
+}
+
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -235,16 +252,14 @@ impl LocalStep {
 impl RemoteStep {
     /// Returns what tells this step from all others.
     pub fn signature(&self) -> Signature {
-        Signature(match self {
-            Self::CreateFolder { to, .. } => format!("create folder {}", to.path),
-            Self::CreateFile { source, to, .. } => format!("create {} {}", to.path, source.hash),
-            Self::Edit { id, base, source, .. } => format!("edit {id} {base} {}", source.hash),
-            Self::Move { id, to, .. } => format!("move {id} {}", to.path),
-            Self::Delete { id, base, .. } => match base {
-                Some(version) => format!("delete {id} {version}"),
-                None => format!("delete {id}"),
-            },
-        })
+        match self {
+            Self::CreateFolder { to, .. } => Signature::of_new_folder(&to.path),
+            Self::CreateFile { source, to, .. } => Signature::of_new_file(&to.path, &source.hash),
+            Self::Edit { id, base, source, .. } => Signature(format!("edit {id} {base} {}", source.hash)),
+            Self::Move { id, to, .. } => Signature::of_move(id, &to.path),
+            Self::Delete { id, base: Some(version), .. } => Signature(format!("delete {id} {version}")),
+            Self::Delete { id, base: None, .. } => Signature(format!("delete {id}")),
+        }
     }
 
     /// Returns the path that the step is about: the local one, where there is one.

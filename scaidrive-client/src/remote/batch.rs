@@ -159,6 +159,7 @@ struct Body {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the contract's own names")]
 struct Applied {
     client_change_id: String,
     resource_id: ItemId,

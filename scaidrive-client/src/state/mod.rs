@@ -144,7 +144,9 @@ impl Store {
         let mut state = State::default();
         let lines = log.read()?;
         let count = lines.len();
-        lines.into_iter().flatten().for_each(|record| state.apply(record));
+        for record in lines.into_iter().flatten() {
+            state.apply(record);
+        }
         Ok(Self { state, log, lines: count, spare })
     }
 
@@ -160,7 +162,9 @@ impl Store {
         }
         self.log.append(&records)?;
         self.lines += 1;
-        records.into_iter().for_each(|record| self.state.apply(record));
+        for record in records {
+            self.state.apply(record);
+        }
         if self.lines > self.spare + self.state.size() / 64 {
             self.log.replace(&self.state.records())?;
             self.lines = 0;

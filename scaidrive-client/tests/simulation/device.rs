@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use scaidrive_client::remote::Remote;
+use scaidrive_client::state::Store;
 use scaidrive_client::{Control, Engine, Error, Options, Ports, Result, Round, Silent, model};
 use scaidrive_core::model::UserId;
 use tokio::sync::mpsc;
@@ -80,6 +81,16 @@ impl Device {
             );
         self.session = Some(Session { task, waiting, pending: None, power });
         self.wait().await
+    }
+
+    /// Returns what the client remembers, for whoever has to find out what went wrong.
+    pub(crate) fn known(&self) -> String {
+        let power = Power::new(ENOUGH);
+        let store = Store::open(Box::new(DiskLog { disk: self.disk.clone(), power })).unwrap();
+        let state = store.state();
+        let remote = state.remote.iter().map(|item| format!("there: {item:?}"));
+        let synced = state.synced.iter().map(|item| format!("agreed: {item:?}"));
+        remote.chain(synced).collect::<Vec<_>>().join("\n")
     }
 
     /// Lets the session's call pass.

@@ -155,10 +155,6 @@ impl InProcess {
     async fn caller(&self) -> Result<Caller> {
         tenants::caller_for(&self.drive, self.tenant, &self.user).await.map_err(of_core)
     }
-
-    async fn file(&self, file: &client::ItemId) -> Result<core::FileId> {
-        id(file.as_str())
-    }
 }
 
 #[async_trait]
@@ -230,14 +226,14 @@ impl Remote for InProcess {
 
     async fn manifest(&self, file: &client::ItemId) -> Result<Manifest> {
         let caller = self.caller().await?;
-        let found = delta::manifest(&self.drive, &caller, self.file(file).await?, None).await;
+        let found = delta::manifest(&self.drive, &caller, id(file.as_str())?, None).await;
         found.map(wire).map_err(of_core)
     }
 
     async fn read(&self, file: &client::ItemId, version: u64, offset: u64, length: u64) -> Result<Bytes> {
         let (caller, version) = (self.caller().await?, u32::try_from(version).ok());
         let readable =
-            content::open(&self.drive, &caller, self.file(file).await?, version).await.map_err(of_core)?;
+            content::open(&self.drive, &caller, id(file.as_str())?, version).await.map_err(of_core)?;
         let range = core::ByteRange { start: offset, end: offset + length };
         content::read(&self.drive, &readable, Some(range)).await.map(Bytes::from).map_err(of_core)
     }

@@ -49,7 +49,7 @@ async fn run(house: &House, seed: u64) -> Vec<String> {
         }
         let rounds = world.rest().await;
         world.check(&rounds).await;
-        if seed % 16 == 0 {
+        if seed.is_multiple_of(16) {
             world.check_server().await;
         }
     })

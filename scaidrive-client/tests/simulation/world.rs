@@ -72,6 +72,7 @@ impl World {
                 self.devices[device].is_online ^= true;
                 self.note(format!("d{device} online: {}", self.devices[device].is_online));
             }
+            97 => self.forget(),
             _ => self.clock.pass(self.dice.i64(10..5000)),
         }
     }
@@ -98,6 +99,15 @@ impl World {
         }
         let operations = (self.dice.u32(..100) < 15).then(|| self.dice.i64(1..80));
         self.start(number, operations).await;
+    }
+
+    /// Somebody removes what the client remembers: rarely, for little that is in step survives it.
+    fn forget(&mut self) {
+        let number = self.dice.usize(..self.devices.len());
+        if self.devices[number].waits_for().is_none() && self.dice.u32(..10) == 0 {
+            self.devices[number].disk.forget_state();
+            self.note(format!("d{number} forgets everything"));
+        }
     }
 
     async fn start(&mut self, number: usize, operations: Option<i64>) {
@@ -187,17 +197,22 @@ impl World {
             found.extend(here.values().flatten());
             let Some(round) = round else { continue };
             let there = self.tree_for(&self.devices[number].user.clone()).await;
+            // What the server does not have and this device may not give it stays here alone, and is told.
             let is_told = |path: &TreePath| {
-                round.notes.iter().any(|note| {
-                    path.names().starts_with(note.path.names()) || note.path.names().starts_with(path.names())
-                })
+                !there.contains_key(path)
+                    && round.notes.iter().any(|note| path.names().starts_with(note.path.names()))
             };
             let differs = |path: &&TreePath| here.get(*path) != there.get(*path) && !is_told(path);
             let differing: Vec<&TreePath> = here.keys().chain(there.keys()).filter(differs).collect();
-            assert!(differing.is_empty(), "d{number}: {differing:?}\nhere: {here:#?}\nthere: {there:#?}");
+            let known = || self.devices[number].known();
+            assert!(
+                differing.is_empty(),
+                "d{number}: {differing:?}\nhere: {here:?}\nthere: {there:?}\n{}",
+                known()
+            );
         }
         let lost: Vec<u64> = self.ledger.alive().filter(|token| !found.contains(token)).collect();
-        assert!(lost.is_empty(), "lost: {lost:?} of\n{there:#?}");
+        assert!(lost.is_empty(), "lost: {lost:?} of\n{there:?}");
     }
 
     /// Checks that the server's own books are right.

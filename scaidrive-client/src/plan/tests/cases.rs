@@ -204,3 +204,55 @@ fn names_are_one_however_the_file_system_spells_them() {
     world.settle();
     assert_eq!(world.disk[&"e\u{301}".into()].content, Some(2), "and keeps its spelling here");
 }
+
+#[test]
+fn a_new_file_that_the_server_refuses_gives_way_to_the_one_that_has_its_name_there() {
+    let mut world = World::new(true);
+    add(&mut world, "a", 1);
+    world.put(None, "a", Some(2));
+    world.refused = world.plan().remote.iter().map(RemoteStep::signature).collect();
+    world.settle();
+    assert_eq!(world.disk[&"a".into()].content, Some(2));
+    assert_eq!(world.disk[&"a (conflict, laptop, 2026-11-23)".into()].content, Some(1));
+}
+
+#[test]
+fn what_is_moved_on_the_server_from_where_it_is_left_out_to_where_it_is_not_is_new_here() {
+    let mut world = synced(&["docs/", "docs/a", "b"]);
+    for (old, new) in [("docs", "ignored"), ("b", "junk")] {
+        // What was in step is left out from now on.
+        let mut item = world.synced.get(&world.child(None, old).unwrap()).unwrap().clone();
+        item.name = new.to_owned();
+        world.synced.insert(item);
+        rename(&mut world, old, new);
+    }
+    assert!(world.plan().remote.is_empty(), "{:?}", world.plan());
+    world.settle();
+    assert!(world.disk.contains_key(&"docs/a".into()) && world.disk.contains_key(&"ignored/a".into()));
+    assert!(world.disk.contains_key(&"b".into()) && world.disk.contains_key(&"junk".into()));
+    assert_eq!(world.there().len(), 3);
+}
+
+#[test]
+fn what_may_not_be_moved_goes_back() {
+    let mut world = synced(&["docs/", "docs/a", "b"]);
+    rename(&mut world, "b", "docs/b");
+    world.refused = world.plan().remote.iter().map(RemoteStep::signature).collect();
+    world.settle();
+    assert_eq!(world.here(), world.there());
+    assert!(world.disk.contains_key(&"b".into()));
+}
+
+#[test]
+fn what_was_moved_into_a_folder_that_is_refused_goes_back_and_the_rest_stays() {
+    let mut world = synced(&["a"]);
+    add(&mut world, "new/", 0);
+    add(&mut world, "new/own", 5);
+    rename(&mut world, "a", "new/a");
+    let create = |step: &&RemoteStep| matches!(step, RemoteStep::CreateFolder { .. });
+    world.refused = world.plan().remote.iter().filter(create).map(RemoteStep::signature).collect();
+    world.settle();
+    let here: Vec<String> = world.here().keys().map(TreePath::to_string).collect();
+    assert_eq!(here, ["a", "new", "new/own"]);
+    assert_eq!(world.there().len(), 1);
+}
