@@ -28,7 +28,7 @@ const BODY: usize = 60 << 20;
 
 #[tokio::main]
 async fn main() {
-    let rounds = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(5);
+    let rounds = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(5);
     let server = Server::start().await;
     println!("| work | figure | against | ratio | goal |\n|---|---|---|---|---|");
     for (name, sizes) in [("4 KiB", 4096..=4096), ("1–16 KiB", 1024..=16_384)] {
