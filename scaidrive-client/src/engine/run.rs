@@ -53,15 +53,21 @@ impl Engine {
             nudge.mark_unchanged();
             let settled = self.settle().await;
             report(&settled);
-            match settled {
+            let waited = match settled {
                 Ok(_) => {
                     pause = FIRST_PAUSE;
-                    self.wait_for_changes(&mut nudge).await?;
+                    self.wait_for_changes(&mut nudge).await
                 }
                 Err(error) if error.is_passing() => {
-                    self.pause(pause).await?;
+                    let waited = self.pause(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
+                    waited
                 }
+                Err(error) => Err(error),
+            };
+            match waited {
+                Ok(()) => {}
+                // It was told to, whatever it was at.
                 Err(Error::Stopped) => return Ok(()),
                 Err(error) => return Err(error),
             }
