@@ -21,6 +21,7 @@ pub mod identity;
 pub mod ingest;
 pub mod invitations;
 pub mod journal;
+pub mod live;
 pub mod me;
 pub mod members;
 pub mod moves;

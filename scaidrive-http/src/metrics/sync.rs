@@ -1,4 +1,4 @@
-//! What sync does: changes fetched, how far devices lag behind.
+//! What sync does: changes fetched, how far devices lag behind, open sockets.
 
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ where
 pub(crate) struct SyncMetrics {
     fetched: Detailed<ShareLabel, Counter>,
     lag: Detailed<DeviceLabel, Gauge>,
+    sockets: Gauge,
 }
 
 impl SyncMetrics {
@@ -61,7 +62,9 @@ impl SyncMetrics {
         let fetched = Detailed::new(registry, "scaidrive_sync_changes_fetched", fetched, detail);
         let lag = "For how long the first change that a device lacks has waited for it, when it last asked";
         let lag = Detailed::new(registry, "scaidrive_sync_cursor_lag_seconds", lag, detail);
-        Self { fetched, lag }
+        let sockets = Gauge::default();
+        registry.register("scaidrive_sync_websocket_connections", "Open sockets", sockets.clone());
+        Self { fetched, lag, sockets }
     }
 
     /// Counts rows that are sent to a reader.
@@ -76,5 +79,20 @@ impl SyncMetrics {
     pub(crate) fn lagging(&self, device: &DeviceId, lag: Duration) {
         let label = || DeviceLabel { device_id: device.to_string() };
         self.lag.of(label).set(i64::try_from(lag.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a socket for as long as the answer is kept.
+    pub(crate) fn socket(&self) -> OpenSocket {
+        self.sockets.inc();
+        OpenSocket(self.sockets.clone())
+    }
+}
+
+/// An open socket; it is counted until this is dropped.
+pub(crate) struct OpenSocket(Gauge);
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
