@@ -11,6 +11,7 @@ use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
 use crate::services::tally::Tally;
+use crate::services::uploads::Uploads;
 
 /// Everything a use-case needs from outside; cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct Ports {
     pub chunking: ChunkingParams,
     /// How long an unused chunk stays: longer than any upload, and than the oldest backup to be restored.
     pub gc_grace: Duration,
+    /// What uploads in parts share.
+    pub uploads: Uploads,
     /// Chunks read lately.
     pub cache: ChunkCache,
     /// Chunks that came and were stored already.

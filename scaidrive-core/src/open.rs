@@ -16,6 +16,7 @@ use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
 use crate::services::tally::Tally;
+use crate::services::uploads::Uploads;
 use crate::{Drive, Ports};
 
 /// Chunks kept in memory for readers, in bytes.
@@ -52,6 +53,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         journal: Journal::default(),
         chunking: ChunkingParams::default(),
         gc_grace: config.gc_grace,
+        uploads: Uploads::default(),
         cache: ChunkCache::new(CACHE_BYTES),
         deduplicated: Tally::default(),
     })

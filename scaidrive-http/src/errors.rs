@@ -22,12 +22,20 @@ pub(crate) struct Fault {
     /// What kind of fault it is, for programs.
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
-    /// Where it is: `body` or `query`, then the way to the field.
+    /// Where it is: `body`, `query` or `path`, then the way to the field.
     pub(crate) loc: Vec<String>,
     /// What is wrong, for people.
     pub(crate) msg: String,
     /// What was given.
     pub(crate) input: Value,
+}
+
+impl Fault {
+    fn move_to(&mut self, place: &str) {
+        if let Some(first) = self.loc.first_mut() {
+            place.clone_into(first);
+        }
+    }
 }
 
 /// Why a request was not answered as asked.
@@ -130,6 +138,13 @@ impl Failure {
         Self { header: range.map(|value| (hyper::header::CONTENT_RANGE, value)), ..error }
     }
 
+    /// Returns what is told of a part of a request that was refused, while other parts went through.
+    pub(crate) fn of_a_part(self) -> Value {
+        json!({
+            "status": self.status.as_u16(), "code": self.code, "detail": self.message, "details": self.details,
+        })
+    }
+
     /// Returns what is told to people: a text, or every fault found.
     pub(crate) fn detail(&self) -> Value {
         if self.faults.is_empty() { json!(self.message) } else { json!(self.faults) }
@@ -143,11 +158,16 @@ impl Failure {
     /// Moves faults that the core cannot place to where the request carried them.
     #[must_use]
     pub(crate) fn in_query(mut self) -> Self {
-        for fault in &mut self.faults {
-            if let Some(place) = fault.loc.first_mut() {
-                "query".clone_into(place);
-            }
-        }
+        self.faults.iter_mut().for_each(|fault| fault.move_to("query"));
+        self
+    }
+
+    /// Moves faults of this field to the path, which carried it.
+    #[must_use]
+    pub(crate) fn in_path(mut self, field: &str) -> Self {
+        let concerned =
+            self.faults.iter_mut().filter(|fault| fault.loc.last().is_some_and(|name| name == field));
+        concerned.for_each(|fault| fault.move_to("path"));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use scaidrive_core::model::MAX_PARTS;
 use serde_json::{Map, Value, json};
 
 use crate::routes::{Endpoint, ROUTES, Route};
@@ -70,8 +71,8 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Query parameters that must be given wherever they are read under these names.
-const REQUIRED: [&str; 6] =
-    ["share_id", "resource_id", "resource_type", "permission", "device_id", "position"];
+const REQUIRED: [&str; 7] =
+    ["share_id", "resource_id", "resource_type", "permission", "device_id", "position", "resolution"];
 
 fn parameter(name: &str, place: &str) -> Value {
     let number = |from: u32, to: u32| json!({ "type": "integer", "minimum": from, "maximum": to });
@@ -83,17 +84,18 @@ fn parameter(name: &str, place: &str) -> Value {
         "limit" => (name, number(1, 100)),
         "offset" => (name, number(0, u32::MAX)),
         "n" | "version" => (name, number(1, u32::MAX)),
+        "index" => (name, number(0, MAX_PARTS - 1)),
         "cursor" | "position" | "range_start" | "range_end" => {
             (name, json!({ "type": "integer", "minimum": 0 }))
         }
         "sha256" => (name, json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })),
-        "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain" | "recalculate" => {
-            (name, json!({ "type": "boolean" }))
-        }
+        "include_resolved" | "include_trashed" | "include_deleted" | "permanent" | "is_admin" | "explain"
+        | "recalculate" => (name, json!({ "type": "boolean" })),
         "scope" => (name, json!({ "enum": ["tenant"] })),
         "sort" => (name, json!({ "enum": ["name", "modified_at", "size"] })),
         "resource_type" | "type" => (name, json!({ "enum": ["file", "folder", "share"] })),
         "principal_type" => (name, json!({ "enum": ["user", "group"] })),
+        "resolution" => (name, json!({ "$ref": "#/components/schemas/Resolution" })),
         "permission" => (name, json!({ "$ref": "#/components/schemas/Right" })),
         "status" => (name, json!({ "$ref": "#/components/schemas/UserStatus" })),
         "format" => (name, json!({ "enum": ["zip", "tar"] })),

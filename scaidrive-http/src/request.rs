@@ -99,6 +99,19 @@ impl Request {
         parse_json(&text)
     }
 
+    /// Returns a JSON body that may be larger than others; it is not held a second time as a tree of values.
+    pub(crate) async fn json_within<T: DeserializeOwned>(self, limit: usize) -> Result<T, Failure> {
+        let text = body::collect(self.body, limit).await?;
+        let mut reader = serde_json::Deserializer::from_slice(&text);
+        let no_json =
+            |error: &dyn std::fmt::Display| Failure::bad_request(format!("The body is no JSON: {error}"));
+        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            if error.inner().is_data() { shape_failure(&Value::Null, &error) } else { no_json(error.inner()) }
+        })?;
+        reader.end().map_err(|error| no_json(&error))?;
+        Ok(read)
+    }
+
     /// Returns the fields of a form.
     pub(crate) async fn form(self) -> Result<Query, Failure> {
         const FORM: &str = "application/x-www-form-urlencoded";

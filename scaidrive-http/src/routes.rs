@@ -160,10 +160,12 @@ macro_rules! route {
     };
 }
 
+mod apply;
 mod delta;
 mod quotas;
 mod sharing;
 mod sync;
+mod uploads;
 
 /// Every route there is.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -176,7 +178,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
             quotas::quota_routes(),
             delta::delta_routes(),
         ])
-        .chain([sync::sync_routes()])
+        .chain([sync::sync_routes(), apply::apply_routes(), uploads::upload_routes()])
         .flatten()
         .collect()
 });

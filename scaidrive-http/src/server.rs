@@ -133,6 +133,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             hyper::header::IF_RANGE,
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-chunk-sha256"),
         ])
         .expose_headers([
             hyper::header::ETAG,

@@ -3,11 +3,13 @@
 
 mod cutter;
 mod pipeline;
+mod prefix;
 mod reader;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+pub use self::prefix::{CutPrefix, PrefixHash, cut_prefix};
 pub use self::reader::ChunkReader;
 use crate::model::{Chunk, ChunkHash, ChunkingParams, ContentId, Sha256Hash};
 use cutter::Cutter;

@@ -9,6 +9,7 @@ mod expire;
 mod forget;
 mod mail;
 pub mod seal;
+mod uploads;
 mod worker;
 
 pub use worker::Worker;
@@ -48,5 +49,8 @@ fn all() -> Vec<Box<dyn Job>> {
         Box::new(expire::ExpireMember),
         Box::new(mail::SendMail),
         Box::new(forget::ForgetRequests),
+        Box::new(uploads::CompleteUpload),
+        Box::new(uploads::ClearUpload),
+        Box::new(uploads::SweepUploads),
     ]
 }

@@ -22,6 +22,8 @@ text_enum! {
         Quota = "quota",
         /// A tenant.
         Tenant = "tenant",
+        /// An upload under way.
+        Upload = "upload",
         /// A device that syncs.
         Device = "device",
     }

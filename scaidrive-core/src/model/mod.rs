@@ -5,6 +5,7 @@ pub mod acl;
 mod caller;
 mod change;
 mod chunk;
+pub mod conflict;
 mod device;
 mod error;
 mod id;
@@ -20,6 +21,7 @@ mod tenant_ref;
 mod text;
 mod time;
 mod token;
+mod upload;
 mod usage;
 mod webhook;
 
@@ -32,6 +34,7 @@ pub use chunk::{
     CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, ChunkingParams, ContentId, InvalidHash, RecordedChunking,
     RecordedParams, Sha256Hash,
 };
+pub use conflict::{Conflict, ConflictStatus, ConflictType, Strategy};
 pub use device::{Cursor, Device, DeviceId, MAX_DEVICE_ID, Preferences, SyncMode};
 pub use error::{Error, FieldError, Result};
 pub use id::{
@@ -40,7 +43,7 @@ pub use id::{
     TenantId, UploadId, UserId, VersionId,
 };
 pub use member::{AclEntry, Group, Invitation, InvitationStatus, Member};
-pub use name::{FileName, MAX_NAME_BYTES, NameKey};
+pub use name::{FileName, MAX_NAME_BYTES, NameKey, is_unsafe_somewhere};
 pub use node::{FileFacts, FileInfo, FolderInfo, MimeType, Node, NodeKind, Version};
 pub use path::{MAX_DEPTH, MAX_PATH_BYTES, SharePath};
 pub use quota::{LimitType, Limits, Quota, QuotaTarget, Verdict};
@@ -52,5 +55,6 @@ pub(crate) use text::text_enum;
 pub use text::{UnknownWord, check_description, check_settings, tidy};
 pub use time::Timestamp;
 pub use token::ScopelessTokens;
+pub use upload::{Layout, MAX_PARTS, PART_SIZES, UploadStatus};
 pub use usage::{Usage, UsageChanges, UsageDelta, UsageTarget};
 pub use webhook::{EventKind, EventResource, WebhookEvent, WebhookHead, WebhookOutcome};

@@ -73,6 +73,12 @@ fn fold(letter: char) -> char {
     unicode_case_mapping::case_folded(letter).and_then(|code| char::from_u32(code.get())).unwrap_or(letter)
 }
 
+/// Tells whether some file system refuses this character in a name, or some reader is misled by it.
+pub fn is_unsafe_somewhere(letter: char) -> bool {
+    let turns_text = matches!(letter, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    turns_text || letter.is_control() || "\\/:*?\"<>|".contains(letter)
+}
+
 impl NameKey {
     /// Returns the text.
     pub fn as_str(&self) -> &str {

@@ -27,6 +27,19 @@ impl SharePath {
         Ok(Self(names))
     }
 
+    /// Returns the path's names, or what is wrong with it: `/a/b` and nothing looser, never the root. `field` is what
+    /// the wire calls it.
+    pub fn parse_exact(field: &str, text: &str) -> Result<Self, FieldError> {
+        // One more than there may be is enough to see that there are too many.
+        let names = text.strip_prefix('/').unwrap_or(text).split('/').take(MAX_DEPTH + 1);
+        let names = names
+            .map(|part| FileName::parse(part).map_err(|fault| FieldError::new(field, fault.message, text)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::check_limits(names.len(), names.iter().map(|name| name.as_str().len() + 1).sum())
+            .map_err(|message| FieldError::new(field, message, text))?;
+        Ok(Self(names))
+    }
+
     /// Checks a depth in names and a length in bytes against the limits for an item itself.
     pub fn check_limits(depth: usize, bytes: usize) -> Result<(), &'static str> {
         if depth > MAX_DEPTH {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::model::{ChunkHash, Result, TenantId};
+use crate::model::{ChunkHash, Result, TenantId, UploadId};
 
 /// Where an object lies; the layout is part of the contract (files.md), and holds no user, share, file or time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,21 @@ impl Key {
     /// Returns the prefix under which all chunks of a tenant lie.
     pub fn chunks_of(tenant: TenantId) -> Self {
         Self(format!("chunks/{tenant}"))
+    }
+
+    /// Returns the key of a part of an upload: `uploads/{session}/chunks/{index}`.
+    pub fn part(upload: UploadId, index: u32) -> Self {
+        Self(format!("uploads/{upload}/chunks/{index}"))
+    }
+
+    /// Returns the prefix under which all parts of an upload lie.
+    pub fn parts_of(upload: UploadId) -> Self {
+        Self(format!("uploads/{upload}"))
+    }
+
+    /// Returns the prefix under which the parts of all uploads lie.
+    pub fn all_parts() -> Self {
+        Self("uploads".to_owned())
     }
 
     /// Returns the key with this text, as a listing found it.
@@ -43,6 +58,18 @@ impl Key {
             return None;
         };
         Some((tenant.parse().ok()?, hash.parse().ok()?))
+    }
+
+    /// Returns the upload to which the part belongs that this key names, if it names one.
+    pub fn as_part(&self) -> Option<UploadId> {
+        let mut parts = self.0.split('/');
+        let (Some("uploads"), Some(upload), Some("chunks"), Some(index), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        index.parse::<u32>().ok()?;
+        upload.parse().ok()
     }
 }
 

@@ -190,6 +190,11 @@ impl Located {
         folder_info(self.node(), self.shown_path(), self.trashed_at())
     }
 
+    /// Fails unless the caller has `right` on it.
+    pub(super) fn check(&self, caller: &Caller, right: Right) -> Result<()> {
+        judge(caller, self.rights, right, self.node().id)
+    }
+
     /// Returns the same place with its node replaced by what it is after a change.
     #[must_use]
     pub fn with_node(mut self, node: Node) -> Self {
@@ -265,7 +270,8 @@ impl Place {
         Self { share, folder: None, standpoint }
     }
 
-    fn folder(folder: Located) -> Self {
+    /// Returns the place that a folder is.
+    pub(super) fn folder(folder: Located) -> Self {
         Self { share: folder.share.clone(), standpoint: folder.standpoint.clone(), folder: Some(folder) }
     }
 
@@ -302,23 +308,35 @@ impl Place {
             .map_err(|message| Error::invalid("name", message, name))
     }
 
+    /// Fails unless the caller has `right` on the place.
+    pub(super) fn check(&self, caller: &Caller, right: Right) -> Result<()> {
+        let rights = self.folder.as_ref().map_or(self.standpoint.root, |folder| folder.rights);
+        judge(caller, rights, right, self.id())
+    }
+
     /// Returns the place that a folder just made in this one is.
     #[must_use]
     pub fn with_child(&self, folder: &Node) -> Self {
+        Self::folder(self.child(folder))
+    }
+
+    /// Returns where a node just made in this place lies: it has no entries of its own.
+    #[must_use]
+    pub fn child(&self, node: &Node) -> Located {
         let above = self.folder.as_ref().map(|above| above.chain.as_slice()).unwrap_or_default();
-        let chain: Vec<Node> = std::iter::once(folder).chain(above).cloned().collect();
+        let chain: Vec<Node> = std::iter::once(node).chain(above).cloned().collect();
         let below = self.below();
         let rights = self.standpoint.decide(below, &Level::default());
         let readable =
             self.folder.as_ref().map_or(usize::from(self.standpoint.root.has(Right::Read)), |f| f.readable);
-        Self::folder(Located {
+        Located {
             chain,
             share: self.share.clone(),
             rights,
             readable: if rights.has(Right::Read) { readable + 1 } else { 0 },
             standpoint: self.standpoint.clone(),
             below,
-        })
+        }
     }
 
     /// Tells whether the place is this folder or lies below it.

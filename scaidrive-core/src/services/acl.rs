@@ -148,15 +148,16 @@ impl Managed {
 
     /// Notes that nodes of the share have entries from now on, tells feed readers and administrators.
     async fn changed(&self, tx: &mut Tx<'_>, action: &'static str, payload: serde_json::Value) -> Result<()> {
-        match &self.node {
-            None => tx.change(access_changed(&self.share)),
+        let change = match &self.node {
+            None => access_changed(&self.share),
             Some(found) => {
                 if !self.share.has_acl {
                     tx.rows.mark_acl(tx.caller.tenant, self.share.id).await?;
                 }
-                tx.change(tree::access_changed(found.node(), found.path()));
+                tree::access_changed(found.node(), found.path())
             }
-        }
+        };
+        tx.change(change);
         tx.audit(self.audit(action).with(payload));
         Ok(())
     }

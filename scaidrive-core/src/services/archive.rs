@@ -16,7 +16,8 @@ use super::access::{self, Right};
 use super::{content, folders};
 use crate::Drive;
 use crate::model::{
-    Caller, Error, FolderId, MAX_NAME_BYTES, Node, NodeId, ParentId, Result, Timestamp, text_enum,
+    Caller, Error, FolderId, MAX_NAME_BYTES, Node, NodeId, ParentId, Result, Timestamp, is_unsafe_somewhere,
+    text_enum,
 };
 
 /// Bytes between the archiver and a slow reader.
@@ -109,17 +110,8 @@ fn unique(above: &str, name: &str, used: &mut HashSet<String>) -> String {
 
 /// Returns a name that every file system takes: no forbidden characters, device names or trailing dots.
 fn safe_name(name: &str) -> String {
-    const BIDI: [char; 11] = [
-        '\u{61C}', '\u{200E}', '\u{200F}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}',
-        '\u{2066}', '\u{2067}', '\u{2068}',
-    ];
-    let forbidden = |letter: char| {
-        "\\/:*?\"<>|".contains(letter)
-            || letter.is_control()
-            || BIDI.contains(&letter)
-            || letter == '\u{2069}'
-    };
-    let mut safe: String = name.chars().map(|letter| if forbidden(letter) { '_' } else { letter }).collect();
+    let mut safe: String =
+        name.chars().map(|letter| if is_unsafe_somewhere(letter) { '_' } else { letter }).collect();
     if safe.ends_with(['.', ' ']) {
         safe.pop();
         safe.push('_');

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use super::access::{self, Place, Right};
 use super::files::{self, NewFile};
 use super::ingest::{self, StoredContent};
+use super::inserts::Inserts;
 use super::mutation::{self, Mutation, Tx};
 use super::{folders, tree};
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileFacts, FileName, FolderId, NameKey, Node, NodeId, ParentId, Result,
-    ShareId, SharePath, Timestamp,
+    Caller, Error, FileName, FolderId, NameKey, Node, NodeId, ParentId, Result, ShareId, SharePath, Timestamp,
 };
 
 /// Folders made in one transaction.
@@ -201,13 +201,6 @@ struct PutFiles {
     grace: Duration,
 }
 
-/// What a batch will insert, gathered so that each table gets few statements.
-#[derive(Default)]
-struct Inserts<'i> {
-    nodes: Vec<Node>,
-    contents: Vec<&'i StoredContent>,
-}
-
 #[async_trait]
 impl Mutation for PutFiles {
     type Output = Vec<Result<BulkOutcome>>;
@@ -230,11 +223,7 @@ impl Mutation for PutFiles {
                 outcome => outcomes.push(outcome),
             }
         }
-        tx.rows.insert_nodes(&inserts.nodes).await?;
-        let versions =
-            inserts.nodes.iter().map(|node| tree::version_of(node, None)).collect::<Result<Vec<_>>>()?;
-        tx.rows.insert_versions(tx.caller.tenant, &versions).await?;
-        tree::refer_to(tx, &inserts.contents, self.grace).await?;
+        inserts.finish(tx, self.grace).await?;
         Ok(outcomes)
     }
 }
@@ -260,13 +249,13 @@ impl PutFiles {
         Ok((places, taken))
     }
 
-    async fn put<'i>(
+    async fn put(
         &self,
         tx: &mut Tx<'_>,
-        item: &'i Item,
+        item: &Item,
         place: &Place,
         taken: &mut Taken,
-        inserts: &mut Inserts<'i>,
+        inserts: &mut Inserts,
     ) -> Result<BulkOutcome> {
         if item.content.row.size > self.limit {
             return Err(Error::TooLarge { limit: self.limit });
@@ -275,29 +264,21 @@ impl PutFiles {
         if let Some(node) = taken.get(&slot) {
             return self.replace(tx, item, &node.clone(), inserts).await;
         }
-        place.check_limits(item.new.name.as_str())?;
-        let node = files::new_file(tx, self.share, item.parent, &item.new, &item.content);
-        let path = place.path_of(node.name.as_str());
-        tx.charge(node.share, &node.owner, tree::usage_of(&node));
-        tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
-        tx.audit(tree::audit("file.create", node.id, path));
-        inserts.contents.push(&item.content);
-        taken.insert(slot, node.clone());
-        inserts.nodes.push(node);
+        let node = inserts.add_file(tx, place, &item.new, &item.content)?;
+        taken.insert(slot, node);
         Ok(BulkOutcome::Created)
     }
 
     /// Writes a new version where a file of exactly this name exists; another case is another file to people.
-    async fn replace<'i>(
+    async fn replace(
         &self,
         tx: &mut Tx<'_>,
-        item: &'i Item,
+        item: &Item,
         node: &Node,
-        inserts: &mut Inserts<'i>,
+        inserts: &mut Inserts,
     ) -> Result<BulkOutcome> {
         let conflict = || Error::NameConflict { name: item.new.name.to_string() };
-        let fresh = inserts.nodes.iter().any(|new| new.id == node.id);
-        if fresh || node.name != item.new.name || node.file.is_none() {
+        if inserts.holds(node.id) || node.name != item.new.name || node.file.is_none() {
             return Err(conflict());
         }
         let found = tree::locked_node(tx, node.id, Right::Write).await?.live()?;
@@ -308,15 +289,10 @@ impl PutFiles {
             files::change_in_place(tx, found, touched, "file.update").await?;
             return Ok(BulkOutcome::Unchanged);
         }
-        let next = FileFacts {
-            size: item.content.row.size,
-            checksum: item.content.row.checksum,
-            content: item.content.row.id,
-            ..facts
-        };
+        let next = item.content.facts(facts);
         let after = files::new_version(tx, found, next, None, item.new.modified_at).await?;
         tx.audit(tree::audit("file.write", after.node().id, after.path()));
-        inserts.contents.push(&item.content);
+        inserts.refer_to(&item.content);
         Ok(BulkOutcome::Updated)
     }
 }

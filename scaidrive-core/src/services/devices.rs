@@ -183,7 +183,7 @@ pub async fn status(drive: &Drive, caller: &Caller, share: ShareId, id: &DeviceI
     let device = known(&mut *rows, caller, id).await?;
     let seat = Seat { tenant: caller.tenant, user: &caller.user, device: id, share };
     let cursor = rows.cursor(seat).await?;
-    let has_conflicts = has_open_conflicts(&mut *rows, seat).await?;
+    let has_conflicts = rows.has_open_conflicts(seat.tenant, share, seat.user, id).await?;
     drop(rows);
     note_seen(drive, caller, &device).await?;
     let cursor = match cursor {
@@ -192,13 +192,6 @@ pub async fn status(drive: &Drive, caller: &Caller, share: ShareId, id: &DeviceI
     };
     let (pending_changes, lag) = pending(drive, caller, &found, cursor.position).await?;
     Ok(SyncStatus { cursor, pending_changes, has_conflicts, lag })
-}
-
-/// Tells whether a conflict of this device waits to be resolved.
-///
-/// The one place that asks: `ConflictReads::has_open_conflicts`, once conflicts are kept.
-async fn has_open_conflicts(_rows: &mut dyn Reads, _seat: Seat<'_>) -> Result<bool> {
-    std::future::ready(Ok(false)).await
 }
 
 /// Counts what the feed would show after a position.

@@ -137,19 +137,29 @@ impl Mutation for CreateFile {
     type Output = FileInfo;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<FileInfo> {
-        let parent = self.new.folder.map_or(ParentId::Root(self.new.share), ParentId::Folder);
-        let place = tree::place(tx, self.new.share, parent, Right::Create).await?;
-        place.check_limits(self.new.name.as_str())?;
-        let node = new_file(tx, place.share.id, parent, &self.new, &self.content);
-        insert(tx, &node, None).await?;
-        tree::refer_to(tx, &[&self.content], self.grace).await?;
-        let path = place.path_of(node.name.as_str());
-        tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
-        tx.audit(tree::audit("file.create", node.id, path));
-        tx.created(node.id);
-        let path = place.shown_path_of(node.name.as_str());
-        access::file_info(&node, path, None).ok_or_else(|| Error::internal("a new file is no file"))
+        create_in(tx, &self.new, &self.content, self.grace).await
     }
+}
+
+/// Creates a file from a content that is stored already, as a part of a mutation.
+pub(super) async fn create_in(
+    tx: &mut Tx<'_>,
+    new: &NewFile,
+    content: &StoredContent,
+    grace: Duration,
+) -> Result<FileInfo> {
+    let parent = new.folder.map_or(ParentId::Root(new.share), ParentId::Folder);
+    let place = tree::place(tx, new.share, parent, Right::Create).await?;
+    place.check_limits(new.name.as_str())?;
+    let node = new_file(tx, place.share.id, parent, new, content);
+    insert(tx, &node, None).await?;
+    tree::refer_to(tx, &[content], grace).await?;
+    let path = place.path_of(node.name.as_str());
+    tx.change(tree::change(&node, ChangeKind::Created, path.clone()));
+    tx.audit(tree::audit("file.create", node.id, path));
+    tx.created(node.id);
+    let path = place.shown_path_of(node.name.as_str());
+    access::file_info(&node, path, None).ok_or_else(|| Error::internal("a new file is no file"))
 }
 
 /// Returns the row of a new file.
@@ -241,17 +251,24 @@ impl Mutation for WriteContent {
         let found = tree::locked_node(tx, self.id.into(), Right::Write).await?.live()?;
         let facts = found.node().file.clone().ok_or(Error::NotFound)?;
         self.if_match.check(&facts)?;
-        let next = FileFacts {
-            size: self.content.row.size,
-            checksum: self.content.row.checksum,
-            content: self.content.row.id,
-            ..facts
-        };
-        let found = new_version(tx, found, next, None, self.modified_at).await?;
-        tree::refer_to(tx, &[&self.content], self.grace).await?;
-        tx.audit(tree::audit("file.write", found.node().id, found.path()));
-        found.file_info().ok_or(Error::NotFound)
+        write_in(tx, (found, facts), &self.content, self.modified_at, self.grace).await
     }
+}
+
+/// Makes a content that is stored already the next version of a locked file, as a part of a mutation; what else is
+/// to change of the file's facts is changed in `facts`.
+pub(super) async fn write_in(
+    tx: &mut Tx<'_>,
+    (found, facts): (access::Located, FileFacts),
+    content: &StoredContent,
+    modified_at: Option<Timestamp>,
+    grace: Duration,
+) -> Result<FileInfo> {
+    let next = content.facts(facts);
+    let found = new_version(tx, found, next, None, modified_at).await?;
+    tree::refer_to(tx, &[content], grace).await?;
+    tx.audit(tree::audit("file.write", found.node().id, found.path()));
+    found.file_info().ok_or(Error::NotFound)
 }
 
 /// Makes `next` the file's current version; what was current becomes an old one.

@@ -16,7 +16,7 @@ use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::chunking::{self, ChunkReader};
 use crate::model::{
-    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, Result, Sha256Hash, TenantId, Timestamp,
+    CUT_BY_CLIENT, Chunk, ChunkHash, ChunkState, Error, FileFacts, Result, Sha256Hash, TenantId, Timestamp,
 };
 use crate::ports::metadata::{ContentRow, ManifestEntry};
 use crate::ports::{Key, Outcome, Writes};
@@ -43,6 +43,11 @@ pub struct StoredContent {
 }
 
 impl StoredContent {
+    /// Returns what is said of a file whose current version has this content, all else as it was.
+    pub(super) fn facts(&self, before: FileFacts) -> FileFacts {
+        FileFacts { size: self.row.size, checksum: self.row.checksum, content: self.row.id, ..before }
+    }
+
     /// Fails once a touch is older than half the grace: then nobody may refer to its chunks any more.
     pub fn check_fresh(&self, now: Timestamp, grace: Duration) -> Result<()> {
         check_fresh(self.touched_at, now, grace)
@@ -59,6 +64,7 @@ impl StoredContent {
     }
 }
 
+/// Fails once a touch is older than half the grace.
 pub(super) fn check_fresh(touched_at: Timestamp, now: Timestamp, grace: Duration) -> Result<()> {
     if now.since(touched_at) < grace / 2 { Ok(()) } else { Err(Error::TouchExpired) }
 }
@@ -121,7 +127,7 @@ pub async fn touch_again(drive: &Drive, tenant: TenantId, content: &StoredConten
 }
 
 /// Says what a broken stream means; a limit or a cut-off told from inside the stream passes through.
-fn stream_error(error: std::io::Error) -> Error {
+pub(super) fn stream_error(error: std::io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(inner) => inner,
         Err(error) => Error::BadStream { reason: error.to_string() },
@@ -296,10 +302,12 @@ impl Transaction for Touch {
             // Read again: a rival may have inserted some of them first, and may even have come further.
             known = rows.touch_chunks(self.tenant, &hashes, at).await?;
         }
-        if known.len() != hashes.len() {
-            return Err(Error::internal("a chunk row vanished while it was touched"));
-        }
         let mut found = Touched { at, ..Touched::default() };
+        if known.len() < hashes.len() {
+            // One that was being removed when it was touched first is gone by now: it is there to be made next time.
+            let there: std::collections::HashSet<ChunkHash> = known.iter().map(|row| row.hash).collect();
+            found.deleting.extend(hashes.iter().filter(|hash| !there.contains(*hash)));
+        }
         for row in known {
             match row.state {
                 ChunkState::Live => {}

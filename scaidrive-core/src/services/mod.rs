@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod acl;
+pub mod apply;
 pub mod archive;
 pub mod audit;
 pub mod bulk;
@@ -19,6 +20,7 @@ pub mod fsck;
 pub mod groups;
 pub mod identity;
 pub mod ingest;
+mod inserts;
 pub mod invitations;
 pub mod journal;
 pub mod live;
@@ -42,6 +44,7 @@ pub mod tenants;
 pub(crate) mod transaction;
 pub mod trash;
 mod tree;
+pub mod uploads;
 pub mod users;
 pub mod versions;
 pub mod webhook;

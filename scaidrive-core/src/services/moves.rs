@@ -7,8 +7,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId, ParentId,
-    ResourceId, Result, ShareId, Usage, UserId,
+    Caller, ChangeId, ChangeKind, Error, FileId, FileInfo, FileName, FolderId, FolderInfo, Node, NodeId,
+    ParentId, ResourceId, Result, ShareId, Usage, UserId,
 };
 
 /// Where something goes.
@@ -54,29 +54,39 @@ impl Mutation for Move {
         if node == *found.node() {
             return Ok(found);
         }
-        node.modified_by = tx.caller.user.clone();
         place.check_limits(node.name.as_str())?;
-        tx.rows.update_node(&node).await?;
-        let path = place.path_of(node.name.as_str());
-        if node.share == found.share.id {
-            let moved = node.parent != found.node().parent;
-            let mut change = tree::change(
-                &node,
-                if moved { ChangeKind::Moved } else { ChangeKind::Renamed },
-                path.clone(),
-            );
-            change.old_path = Some(found.path());
-            tx.change(change);
-            if moved && inherits_other_entries(tx, &found, &place).await? {
-                tx.change(tree::access_changed(&node, path.clone()));
-            }
-        } else {
-            cross_shares(tx, &found, &node, &path).await?;
-        }
-        let from = serde_json::json!({ "from": found.path() });
-        tx.audit(tree::audit("move", node.id, path).with(from));
+        put_at(tx, &found, &place, node).await?;
         access::unjudged(tx.rows, tx.caller, self.id).await
     }
+}
+
+/// Writes a locked node that has another parent or name now, both checked, and tells the world; returns the row that
+/// says where it is.
+pub(super) async fn put_at(
+    tx: &mut Tx<'_>,
+    found: &Located,
+    place: &Place,
+    mut node: Node,
+) -> Result<ChangeId> {
+    node.modified_by = tx.caller.user.clone();
+    tx.rows.update_node(&node).await?;
+    let path = place.path_of(node.name.as_str());
+    let id = if node.share == found.share.id {
+        let moved = node.parent != found.node().parent;
+        let kind = if moved { ChangeKind::Moved } else { ChangeKind::Renamed };
+        let mut change = tree::change(&node, kind, path.clone());
+        change.old_path = Some(found.path());
+        let id = tx.change(change);
+        if moved && inherits_other_entries(tx, found, place).await? {
+            tx.change(tree::access_changed(&node, path.clone()));
+        }
+        id
+    } else {
+        cross_shares(tx, found, &node, &path).await?
+    };
+    let from = serde_json::json!({ "from": found.path() });
+    tx.audit(tree::audit("move", node.id, path).with(from));
+    Ok(id)
 }
 
 /// Takes the tree locks of both shares in id order, then reads both ends: two opposite moves would both pass
@@ -117,7 +127,7 @@ async fn inherits_other_entries(tx: &mut Tx<'_>, found: &Located, place: &Place)
 }
 
 /// Rewrites what a move to another share changes below a folder, and tells readers of both shares.
-async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str) -> Result<()> {
+async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str) -> Result<ChangeId> {
     for (owner, usage) in whole_usage(tx, found.node()).await? {
         tx.charge(found.share.id, &owner, usage.negated());
         tx.charge(node.share, &owner, usage);
@@ -130,8 +140,7 @@ async fn cross_shares(tx: &mut Tx<'_>, found: &Located, node: &Node, path: &str)
     }
     tx.rows.move_acl(node.tenant, node.id, (found.share.id, node.share), tx.now).await?;
     tx.change(tree::gone(found.share.id, node.id, found.path()));
-    tx.change(tree::appeared(node, path));
-    Ok(())
+    Ok(tx.change(tree::appeared(node, path)))
 }
 
 /// Returns what a node and everything below it cost, trash and old versions included, by owner.

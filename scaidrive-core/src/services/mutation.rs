@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, ResourceKind, Result,
-    ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget, ResourceKind,
+    Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
@@ -52,7 +52,8 @@ pub struct Tx<'t> {
 #[derive(Default)]
 struct Effects {
     usage: UsageChanges,
-    changes: Vec<Change>,
+    announced: Vec<(QuotaTarget, u64)>,
+    changes: Vec<(ChangeId, Change)>,
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
     created: Option<String>,
@@ -63,8 +64,8 @@ impl Effects {
     /// Returns whom this concerns: readers of shares, users, and everybody where it may be somebody who does not read
     /// the share yet, or no more.
     fn nudges(&self) -> Vec<(Option<ShareId>, Option<UserId>)> {
-        let shares: BTreeSet<ShareId> = self.changes.iter().map(|change| change.share).collect();
-        let is_about_share = |change: &Change| change.resource == ResourceKind::Share;
+        let shares: BTreeSet<ShareId> = self.changes.iter().map(|(_, change)| change.share).collect();
+        let is_about_share = |(_, change): &(ChangeId, Change)| change.resource == ResourceKind::Share;
         let everybody = self.changes.iter().any(is_about_share).then_some((None, None));
         let users = self.wakes.iter().map(|user| (None, Some(user.clone())));
         shares.into_iter().map(|share| (Some(share), None)).chain(users).chain(everybody).collect()
@@ -82,9 +83,27 @@ impl Tx<'_> {
         self.effects.usage.charge(share, owner, delta);
     }
 
-    /// Tells feed readers.
-    pub fn change(&mut self, change: Change) {
-        self.effects.changes.push(change);
+    /// Asks the tenant, the share and the owner for room that something will need later, and charges nobody yet.
+    pub fn announce(&mut self, share: ShareId, owner: &UserId, bytes: u64) {
+        let targets = [QuotaTarget::Tenant, QuotaTarget::Share(share), QuotaTarget::User(owner.clone())];
+        self.effects.announced.extend(targets.map(|target| (target, bytes)));
+    }
+
+    /// Tells feed readers; returns the id that the row will have.
+    pub fn change(&mut self, change: Change) -> ChangeId {
+        let id = ChangeId::new(self.ids.ulid());
+        self.effects.changes.push((id, change));
+        id
+    }
+
+    /// Returns the last row that feed readers will see, if there is one by now.
+    pub fn last_change(&self) -> Option<ChangeId> {
+        self.effects.changes.last().map(|(id, _)| *id)
+    }
+
+    /// Counts the effects so far: a step that was refused must have left none.
+    pub fn effects(&self) -> usize {
+        self.effects.changes.len() + self.effects.audit.len() + self.effects.jobs.len()
     }
 
     /// Tells administrators.
@@ -233,14 +252,14 @@ impl<M: Mutation> MutationUnit<M> {
         let count = u32::try_from(effects.changes.len()).unwrap_or(u32::MAX);
         let usage = effects.usage.into_sorted();
         let head = rows.advance(tenant, &usage, count).await?;
-        let warnings = quotas::enforce(rows, tenant, &usage, now).await?;
+        let warnings = quotas::enforce(rows, tenant, &usage, &effects.announced, now).await?;
         rows.append_audit(tenant, &self.later_rows(warnings, now)).await?;
         let first = head - i64::from(count) + 1;
         let changes: Vec<LoggedChange> = effects
             .changes
             .into_iter()
             .zip(first..)
-            .map(|(change, position)| self.logged(change, position, now))
+            .map(|((id, change), position)| self.logged(id, change, position, now))
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
@@ -257,12 +276,12 @@ impl<M: Mutation> MutationUnit<M> {
         rows.note_once(&self.caller, once, &DoneOnce { digest, resource_id }, once::since(now), now).await
     }
 
-    fn logged(&self, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
+    fn logged(&self, id: ChangeId, mut change: Change, position: i64, now: Timestamp) -> LoggedChange {
         if let Some(device) = &self.caller.device {
             change.metadata["device_id"] = device.as_str().into();
         }
         LoggedChange {
-            id: ChangeId::new(self.ids.ulid()),
+            id,
             position,
             tenant_id: self.caller.tenant,
             share_id: change.share,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::apply;
 use super::transaction::{Transaction, transact};
 use crate::Drive;
 use crate::model::{Caller, Error, Once, Result, Sha256Hash, TenantId, Timestamp};
@@ -34,14 +35,14 @@ pub fn check_same(done: &DoneOnce, digest: Sha256Hash, key: &str) -> Result<()> 
     Err(Error::invalid("Idempotency-Key", "was used for a request that asked for something else", key))
 }
 
-/// Forgets what need not be remembered any more.
+/// Forgets requests, and what devices sent, that need not be remembered any more.
 pub async fn forget(drive: &Drive, tenant: TenantId) -> Result<()> {
-    transact(drive, Forget { tenant, before: since(drive.clock.now()) }).await
+    transact(drive, Forget { tenant, now: drive.clock.now() }).await
 }
 
 struct Forget {
     tenant: TenantId,
-    before: Timestamp,
+    now: Timestamp,
 }
 
 #[async_trait]
@@ -49,7 +50,8 @@ impl Transaction for Forget {
     type Answer = ();
 
     async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, ())> {
-        rows.forget_once(self.tenant, self.before).await?;
+        rows.forget_once(self.tenant, since(self.now)).await?;
+        rows.forget_client_changes(self.tenant, apply::since(self.now)).await?;
         Ok((Outcome::Commit, ()))
     }
 }

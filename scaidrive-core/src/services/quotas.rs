@@ -20,51 +20,94 @@ use crate::model::{
 };
 use crate::ports::{Reads, Writes};
 
+/// Returns what a user will be charged for and is not yet: every kind of bytes that wait to become a file's counts
+/// here. What is on its way in this transaction must be among its rows by now.
+pub(super) async fn pending_bytes(
+    rows: &mut dyn Reads,
+    tenant: TenantId,
+    user: &UserId,
+    now: Timestamp,
+) -> Result<i64> {
+    let since = delta::since(rows.now().await?);
+    let chunks = rows.pending_chunk_bytes(tenant, user, since).await?;
+    Ok(rows.pending_uploads(tenant, user, now).await?.saturating_add(chunks))
+}
+
 /// Judges a change by every quota that it concerns; returns what administrators must be told of, or fails with
 /// `QuotaExceeded`. Called with the counters as the change leaves them.
+///
+/// What is `announced` needs room as if it were used, but is charged to nobody yet.
 pub(super) async fn enforce(
     rows: &mut dyn Writes,
     tenant: TenantId,
     deltas: &[(UsageTarget, UsageDelta)],
+    announced: &[(QuotaTarget, u64)],
     now: Timestamp,
 ) -> Result<Vec<AuditEvent>> {
-    let grows = |target: &QuotaTarget| {
-        deltas.iter().any(|(changed, delta)| QuotaTarget::from(changed) == *target && delta.total_bytes() > 0)
-    };
     let changed = deltas.iter().filter(|(_, delta)| delta.total_bytes() != 0);
-    let targets: Vec<QuotaTarget> = changed.map(|(target, _)| target.into()).collect();
+    let mut targets: Vec<QuotaTarget> = changed.map(|(target, _)| target.into()).collect();
+    targets.extend(announced.iter().map(|(target, _)| target.clone()));
     if targets.is_empty() {
         return Ok(Vec::new());
     }
     let mut news = Vec::new();
     for state in rows.quotas_concerned(tenant, &targets).await? {
-        let (used, is_growing) = match (&state.quota.target, state.used) {
+        let (used, concerned) = match (&state.quota.target, state.used) {
             (QuotaTarget::Group(group), _) => {
                 let (usage, users) = rows.group_usage(tenant, group).await?;
                 let in_group =
                     |target: &&QuotaTarget| matches!(target, QuotaTarget::User(id) if users.contains(id));
-                let mut concerned = targets.iter().filter(in_group).peekable();
-                if concerned.peek().is_none() {
+                let concerned: Vec<QuotaTarget> = targets.iter().filter(in_group).cloned().collect();
+                if concerned.is_empty() {
                     continue;
                 }
-                (usage.total_bytes(), concerned.any(grows))
+                (usage.total_bytes(), concerned)
             }
-            (target, used) => (used.unwrap_or(0), grows(target)),
+            (target, used) => (used.unwrap_or(0), vec![target.clone()]),
         };
-        news.extend(judge(rows, tenant, state.quota, (used, is_growing), now).await?);
+        let mut standing = Standing::of(used, &concerned, deltas, announced);
+        if let (QuotaTarget::User(user), true) = (&state.quota.target, standing.is_growing) {
+            standing.pending = pending_bytes(rows, tenant, user, now).await?;
+        }
+        news.extend(judge(rows, tenant, state.quota, standing, now).await?);
     }
     Ok(news)
+}
+
+/// How a quota's target stands after a change.
+struct Standing {
+    used: i64,
+    /// What will be used, as far as that is known.
+    pending: i64,
+    is_growing: bool,
+}
+
+impl Standing {
+    fn of(
+        used: i64,
+        concerned: &[QuotaTarget],
+        deltas: &[(UsageTarget, UsageDelta)],
+        announced: &[(QuotaTarget, u64)],
+    ) -> Self {
+        let adds = |(target, delta): &(UsageTarget, UsageDelta)| {
+            delta.total_bytes() > 0 && concerned.contains(&target.into())
+        };
+        let announced = announced.iter().filter(|(target, _)| concerned.contains(target));
+        let pending =
+            announced.map(|(_, bytes)| i64::try_from(*bytes).unwrap_or(i64::MAX)).max().unwrap_or(0);
+        Self { used, pending, is_growing: pending > 0 || deltas.iter().any(adds) }
+    }
 }
 
 async fn judge(
     rows: &mut dyn Writes,
     tenant: TenantId,
     mut quota: Quota,
-    (used, is_growing): (i64, bool),
+    standing: Standing,
     now: Timestamp,
 ) -> Result<Option<AuditEvent>> {
-    let verdict = quota.judge(used, now);
-    if is_growing && !verdict.may_grow {
+    let verdict = quota.judge(standing.used, now);
+    if standing.is_growing && !quota.judge(standing.used.saturating_add(standing.pending), now).may_grow {
         return Err(Error::QuotaExceeded { level: quota.target.kind() });
     }
     let warns = verdict.passed > quota.warned;
@@ -73,7 +116,7 @@ async fn judge(
         quota.grace_started_at = verdict.grace_started_at;
         rows.note_quota(tenant, &quota).await?;
     }
-    Ok(warns.then(|| warning(&quota, used)))
+    Ok(warns.then(|| warning(&quota, standing.used)))
 }
 
 fn warning(quota: &Quota, used: i64) -> AuditEvent {
@@ -84,13 +127,6 @@ fn warning(quota: &Quota, used: i64) -> AuditEvent {
     let severity = if quota.warned >= 3 { Severity::Critical } else { Severity::Warning };
     let event = AuditEvent::new(AuditCategory::Admin, "quota.warning", ResourceKind::Quota, quota.id);
     AuditEvent { severity, ..event }.with(payload)
-}
-
-/// Returns the bytes of what a user sent and has not made a file of.
-pub(super) async fn pending_bytes(rows: &mut dyn Reads, tenant: TenantId, user: &UserId) -> Result<u64> {
-    let since = delta::since(rows.now().await?);
-    let chunks = rows.pending_chunk_bytes(tenant, user, since).await?;
-    Ok(u64::try_from(chunks).unwrap_or(0))
 }
 
 /// Fails with `QuotaExceeded` unless so much more fits into the user's quota, beside what it uses and has pending.
@@ -105,9 +141,10 @@ pub(super) async fn check_pending(
         return Ok(());
     }
     let used = rows.usage(tenant, &UsageTarget::User(user.clone())).await?.total_bytes();
-    let pending = pending_bytes(rows, tenant, user).await?.saturating_add(more);
-    let all = used.saturating_add(i64::try_from(pending).unwrap_or(i64::MAX));
-    let may_grow = quota.judge(all, rows.now().await?).may_grow;
+    let now = rows.now().await?;
+    let pending = pending_bytes(rows, tenant, user, now).await?;
+    let all = used.saturating_add(pending).saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
+    let may_grow = quota.judge(all, now).may_grow;
     if may_grow { Ok(()) } else { Err(Error::QuotaExceeded { level: quota.target.kind() }) }
 }
 

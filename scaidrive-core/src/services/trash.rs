@@ -14,8 +14,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::tree;
 use crate::Drive;
 use crate::model::{
-    Caller, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId, Result,
-    ShareId, Timestamp, Usage, UserId,
+    Caller, ChangeId, Error, FileId, FileInfo, FileName, FolderInfo, Node, NodeId, ParentId, ResourceId,
+    Result, ShareId, Timestamp, Usage, UserId,
 };
 use crate::ports::Reads;
 
@@ -39,16 +39,21 @@ impl Mutation for Trash {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<()> {
         let found = tree::locked_node(tx, self.id, Right::Delete).await?.live()?;
         access::check_below(tx.rows, tx.caller, &found, Right::Delete).await?;
-        let mut node = found.node().clone();
-        for (owner, usage) in live_usage(tx, &node).await? {
-            tx.charge(node.share, &owner, usage.trashed());
-        }
-        node.trashed_at = Some(tx.now);
-        tx.rows.update_node(&node).await?;
-        tx.change(tree::gone(node.share, node.id, found.path()));
-        tx.audit(tree::audit("trash.put", node.id, found.path()));
-        Ok(())
+        put(tx, &found).await.map(drop)
     }
+}
+
+/// Marks an item that is locked, live, and the caller's to delete with all it holds; returns the row that tells.
+pub(super) async fn put(tx: &mut Tx<'_>, found: &Located) -> Result<ChangeId> {
+    let mut node = found.node().clone();
+    for (owner, usage) in live_usage(tx, &node).await? {
+        tx.charge(node.share, &owner, usage.trashed());
+    }
+    node.trashed_at = Some(tx.now);
+    tx.rows.update_node(&node).await?;
+    let id = tx.change(tree::gone(node.share, node.id, found.path()));
+    tx.audit(tree::audit("trash.put", node.id, found.path()));
+    Ok(id)
 }
 
 /// Returns what a node and everything live below it cost, by owner.
@@ -108,30 +113,41 @@ impl Mutation for Restore {
             let item = shown(found)?;
             return (self.holds)(&item).map(|()| item);
         }
-        let mut node = found.node().clone();
-        let place = home(tx, &node).await?;
-        // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
-        for (owner, usage) in live_usage(tx, &node).await? {
-            tx.charge(node.share, &owner, usage.trashed().negated());
-        }
-        node.parent = place.id();
-        node.name = match &self.name {
+        let place = home(tx, found.node()).await?;
+        let name = match &self.name {
             Some(name) => name.clone(),
-            None => tree::free_name(tx, node.parent, &node.name, "restored").await?,
+            None => tree::free_name(tx, place.id(), &found.node().name, "restored").await?,
         };
-        node.trashed_at = None;
-        place.check_limits(node.name.as_str())?;
-        tx.rows.update_node(&node).await?;
-        tx.change(tree::appeared(&node, place.path_of(node.name.as_str())));
-        tx.audit(tree::audit("trash.restore", node.id, place.path_of(node.name.as_str())));
+        place.check_limits(name.as_str())?;
+        take_out(tx, found.node(), &place, name).await?;
         let item = shown(access::unjudged(tx.rows, tx.caller, self.id).await?)?;
         (self.holds)(&item).map(|()| item)
     }
 }
 
+/// Puts a locked item that is in the trash, itself or with a folder above it, at a place and a name that are free
+/// and within the limits; returns the row that says where it is.
+pub(super) async fn take_out(
+    tx: &mut Tx<'_>,
+    node: &Node,
+    place: &Place,
+    name: FileName,
+) -> Result<ChangeId> {
+    // What was charged to the trash: the item, and below a folder all that is not trashed by itself.
+    for (owner, usage) in live_usage(tx, node).await? {
+        tx.charge(node.share, &owner, usage.trashed().negated());
+    }
+    let node = Node { parent: place.id(), name, trashed_at: None, ..node.clone() };
+    tx.rows.update_node(&node).await?;
+    let path = place.path_of(node.name.as_str());
+    let id = tx.change(tree::appeared(&node, path.clone()));
+    tx.audit(tree::audit("trash.restore", node.id, path));
+    Ok(id)
+}
+
 /// Returns where an item goes when it comes out of the trash: the root stands in for a folder that is gone, never
 /// for one that the caller may not put things into, for its fence would be left behind.
-async fn home(tx: &mut Tx<'_>, node: &Node) -> Result<Place> {
+pub(super) async fn home(tx: &mut Tx<'_>, node: &Node) -> Result<Place> {
     if let ParentId::Folder(folder) = node.parent {
         match access::unjudged(tx.rows, tx.caller, folder.into()).await {
             Ok(parent) if parent.trashed_at().is_none() => {

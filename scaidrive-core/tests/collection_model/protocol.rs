@@ -1,5 +1,5 @@
-//! The states and steps: one chunk, one content made of it, its versions, the note of who sent it; two writers, two
-//! collectors.
+//! The states and steps: one chunk, one content made of it, its versions, the note of who sent it, an upload session
+//! that holds it; two writers, two collectors.
 //!
 //! Each step is what one transaction or one request of `services/{ingest,collect,tree,delta}` does. Anybody may stop
 //! for any time between steps, or for ever; a request that was sent may still arrive after its sender died.
@@ -16,15 +16,24 @@ const LAST_TICK: u8 = 7;
 const VERSIONS: u8 = 2;
 
 /// The property that matters.
-pub(crate) const NOTHING_IS_LOST: &str = "what a content or a sender refers to is live and in the store";
+pub(crate) const NOTHING_IS_LOST: &str =
+    "what a content, a sender or a session refers to is live and in the store";
 
 /// What must be possible in the model.
-pub(crate) const HAPPENS: [&str; 5] = [
+pub(crate) const HAPPENS: [&str; 4] = [
     "a chunk is collected",
     "a collected chunk is stored again",
     "a put arrives after its sender died",
     "a delete arrives after its sender moved on",
-    "a sent chunk outlives the grace",
+];
+
+/// What must be possible with senders, besides.
+pub(crate) const HAPPENS_TO_SENDERS: &str = "a sent chunk outlives the grace";
+
+/// What must be possible with sessions, besides.
+pub(crate) const HAPPENS_TO_SESSIONS: [&str; 2] = [
+    "a session holds a chunk for longer than its touch counts and becomes a file",
+    "a chunk that an aborted session held is collected",
 ];
 
 /// An error in the protocol, put in to see it caught.
@@ -56,24 +65,33 @@ pub(crate) enum Mistake {
     NoLookAtSent,
     /// A sender's note is made however old the touch is.
     NoFreshnessAtKeep,
+    /// A session refers to a chunk however old the touch is.
+    NoFreshnessAtPromotion,
+    /// A collector looks for references of contents only.
+    NoLookAtSessions,
+    /// A file is made of a session without looking whether it still holds its chunks.
+    NoLookAtFinish,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
-        Self::NoTouchOfFound,
-        Self::NoRecheck,
-        Self::DeleteBeforeMark,
-        Self::NoQuarantine,
-        Self::StalledDelete,
-        Self::NoFreshnessAtCommit,
-        Self::NoFreshnessAtMark,
-        Self::TrustOthersPut,
-        Self::TrustDeleting,
-        Self::NoCutoffAtMark,
-        Self::NoCutoffAtContent,
-        Self::NoLookAtSent,
-        Self::NoFreshnessAtKeep,
+    pub(crate) const ALL: [(World, Self); 16] = [
+        (World::Contents, Self::NoTouchOfFound),
+        (World::Contents, Self::NoRecheck),
+        (World::Contents, Self::DeleteBeforeMark),
+        (World::Contents, Self::NoQuarantine),
+        (World::Contents, Self::StalledDelete),
+        (World::Contents, Self::NoFreshnessAtCommit),
+        (World::Contents, Self::NoFreshnessAtMark),
+        (World::Contents, Self::TrustOthersPut),
+        (World::Contents, Self::TrustDeleting),
+        (World::Contents, Self::NoCutoffAtMark),
+        (World::Contents, Self::NoCutoffAtContent),
+        (World::Contents, Self::NoLookAtSent),
+        (World::Contents, Self::NoFreshnessAtKeep),
+        (World::Sessions, Self::NoFreshnessAtPromotion),
+        (World::Sessions, Self::NoLookAtSessions),
+        (World::Sessions, Self::NoLookAtFinish),
     ];
 }
 
@@ -105,6 +123,25 @@ enum Writer {
     Gone,
 }
 
+/// An upload session. Whether it refers to the chunk is not the same as whether it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Session {
+    /// It does not hold the chunk yet.
+    Empty,
+    /// It holds the chunk, since when.
+    Live(u8),
+    /// It became a file, or was aborted; its references are still there.
+    Ended,
+    /// They are not.
+    Cleared,
+}
+
+impl Session {
+    fn refers(self) -> bool {
+        matches!(self, Self::Live(_) | Self::Ended)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Collector {
     Idle,
@@ -128,6 +165,7 @@ pub(crate) struct State {
     versions: u8,
     /// Whether somebody sent the chunk who may still name it.
     sent: bool,
+    session: Session,
     writers: [Writer; 2],
     collectors: [Collector; 2],
     /// Puts whose senders died.
@@ -137,6 +175,8 @@ pub(crate) struct State {
     was_collected: bool,
     put_came_late: bool,
     delete_came_late: bool,
+    session_outlived_its_touch: bool,
+    session_was_aborted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +201,25 @@ pub(crate) enum Step {
     Forget(usize),
     DeleteArrives,
     Resume(usize),
+    Promote(usize),
+    FinishSession,
+    AbortSession,
+    ClearSession,
+}
+
+/// Who refers to the chunk: both at once would be too many states, and each is held to the same collectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// Writers commit contents, or note that they sent the chunk; versions are copied and removed.
+    Contents,
+    /// Writers move the frontier of an upload session, which becomes a content or is aborted.
+    Sessions,
 }
 
 /// The protocol, with or without a mistake.
 #[derive(Clone)]
 pub(crate) struct Protocol {
+    pub(crate) world: World,
     pub(crate) mistake: Option<Mistake>,
 }
 
@@ -192,6 +246,7 @@ impl Model for Protocol {
             content: None,
             versions: 0,
             sent: false,
+            session: Session::Empty,
             writers: [Writer::Idle; 2],
             collectors: [Collector::Idle; 2],
             orphaned_puts: 0,
@@ -199,23 +254,27 @@ impl Model for Protocol {
             was_collected: false,
             put_came_late: false,
             delete_came_late: false,
+            session_outlived_its_touch: false,
+            session_was_aborted: false,
         }]
     }
 
     fn actions(&self, _state: &State, steps: &mut Vec<Step>) {
-        steps.extend([
-            Step::Tick,
-            Step::OrphanedPutArrives,
-            Step::RemoveVersion,
-            Step::Copy,
-            Step::DeleteArrives,
-            Step::ForgetSent,
-        ]);
+        steps.extend([Step::Tick, Step::OrphanedPutArrives, Step::RemoveVersion, Step::DeleteArrives]);
+        match self.world {
+            World::Contents => {
+                steps.extend([Step::Copy, Step::Commit(0), Step::Commit(1)]);
+                steps.extend([Step::ForgetSent, Step::Keep(0), Step::Keep(1)]);
+            }
+            World::Sessions => {
+                steps.extend([Step::FinishSession, Step::AbortSession, Step::ClearSession]);
+                steps.extend([Step::Promote(0), Step::Promote(1)]);
+            }
+        }
         for who in 0..2 {
             steps.extend([Step::Touch(who), Step::Put(who), Step::PutArrives(who), Step::MarkLive(who)]);
-            steps.extend([Step::Commit(who), Step::Die(who), Step::Begin(who), Step::RemoveContent(who)]);
+            steps.extend([Step::Die(who), Step::Begin(who), Step::RemoveContent(who), Step::Resume(who)]);
             steps.extend([Step::List(who), Step::Mark(who), Step::SendDelete(who), Step::Forget(who)]);
-            steps.extend([Step::Resume(who), Step::Keep(who)]);
         }
     }
 
@@ -245,23 +304,40 @@ impl Model for Protocol {
             }
             Step::DeleteArrives => next.delete_arrives(),
             Step::Resume(who) => next.resume(self, who),
+            Step::Promote(who) => next.promote(self, who),
+            Step::FinishSession => next.finish_session(self),
+            Step::AbortSession => next.abort_session(),
+            Step::ClearSession => next.clear_session(),
         };
         possible.filter(|()| next != *last).map(|()| next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always(NOTHING_IS_LOST, |_, state: &State| {
                 let is_live = state.row.is_some_and(|row| row.state == RowState::Live);
-                let is_needed = state.content.is_some() || state.versions > 0 || state.sent;
+                let is_held = matches!(state.session, Session::Live(_));
+                let is_needed = state.content.is_some() || state.versions > 0 || state.sent || is_held;
                 (!is_needed || (is_live && state.object)) && (state.versions == 0 || state.content.is_some())
             }),
             Property::sometimes(HAPPENS[0], |_, state: &State| state.was_collected),
             Property::sometimes(HAPPENS[1], |_, state: &State| state.was_collected && state.versions > 0),
             Property::sometimes(HAPPENS[2], |_, state: &State| state.put_came_late),
             Property::sometimes(HAPPENS[3], |_, state: &State| state.delete_came_late),
-            Property::sometimes(HAPPENS[4], |_, state: &State| state.outlives_the_grace()),
-        ]
+        ];
+        if self.world == World::Contents {
+            let is_kept = |_: &Self, state: &State| state.outlives_the_grace();
+            properties.push(Property::sometimes(HAPPENS_TO_SENDERS, is_kept));
+        }
+        if self.world == World::Sessions {
+            let [outlived, aborted] = HAPPENS_TO_SESSIONS;
+            properties
+                .push(Property::sometimes(outlived, |_, state: &State| state.session_outlived_its_touch));
+            properties.push(Property::sometimes(aborted, |_, state: &State| {
+                state.session_was_aborted && state.was_collected
+            }));
+        }
+        properties
     }
 }
 
@@ -422,11 +498,16 @@ impl State {
         Some(())
     }
 
+    fn is_referred_to(&self, protocol: &Protocol) -> bool {
+        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
+        let is_held = self.session.refers() && !protocol.makes(Mistake::NoLookAtSessions);
+        self.content.is_some() || is_sent || is_held
+    }
+
     /// The chunk is listed: without references and old enough, as of now.
     fn list(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
         let Collector::Running { cutoff, listed: false } = self.collectors[who] else { return None };
-        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
-        let row = self.row.filter(|row| row.used_at < cutoff && self.content.is_none() && !is_sent)?;
+        let row = self.row.filter(|row| row.used_at < cutoff && !self.is_referred_to(protocol))?;
         if matches!(row.state, RowState::Deleting(_)) {
             return None;
         }
@@ -441,8 +522,7 @@ impl State {
         if protocol.makes(Mistake::DeleteBeforeMark) {
             self.deletes.push(now + DELETE_DEADLINE);
         }
-        let is_sent = self.sent && !protocol.makes(Mistake::NoLookAtSent);
-        let is_referred_to = (self.content.is_some() || is_sent) && !protocol.makes(Mistake::NoRecheck);
+        let is_referred_to = self.is_referred_to(protocol) && !protocol.makes(Mistake::NoRecheck);
         let takes_young = protocol.makes(Mistake::NoCutoffAtMark) || protocol.makes(Mistake::NoRecheck);
         let marked = match &mut self.row {
             Some(row) if !matches!(row.state, RowState::Deleting(_)) => {
@@ -497,6 +577,54 @@ impl State {
         } else {
             self.row = None;
             self.was_collected = true;
+        }
+        Some(())
+    }
+
+    /// A writer is the mover of a session's frontier: `uploads::frontier::Advance`.
+    fn promote(&mut self, protocol: &Protocol, who: usize) -> Option<()> {
+        let Writer::Ready(at) = self.writers[who] else { return None };
+        if !matches!(self.session, Session::Empty | Session::Live(_)) {
+            return None;
+        }
+        self.writers[who] = if is_fresh(at, self.now) || protocol.makes(Mistake::NoFreshnessAtPromotion) {
+            self.session = Session::Live(self.now);
+            Writer::Gone
+        } else {
+            // What is too old is done again, from the part that is still there.
+            Writer::Idle
+        };
+        Some(())
+    }
+
+    /// The session becomes a file, however old every touch is: `uploads::finish::Finish`.
+    fn finish_session(&mut self, protocol: &Protocol) -> Option<()> {
+        match self.session {
+            Session::Live(since) => self.session_outlived_its_touch |= self.now >= since + GRACE,
+            Session::Ended | Session::Cleared if protocol.makes(Mistake::NoLookAtFinish) => {}
+            _ => return None,
+        }
+        self.versions = (self.versions < VERSIONS).then_some(self.versions + 1)?;
+        self.content = Some(self.now);
+        if let Session::Live(_) = self.session {
+            self.session = Session::Ended;
+        }
+        Some(())
+    }
+
+    fn abort_session(&mut self) -> Option<()> {
+        let Session::Live(_) = self.session else { return None };
+        self.session = Session::Ended;
+        self.session_was_aborted = true;
+        Some(())
+    }
+
+    /// The references go, and touch: `uploads::ending::DropReferences`.
+    fn clear_session(&mut self) -> Option<()> {
+        let Session::Ended = self.session else { return None };
+        self.session = Session::Cleared;
+        if let Some(row) = self.row.as_mut().filter(|row| !matches!(row.state, RowState::Deleting(_))) {
+            row.used_at = self.now;
         }
         Some(())
     }

@@ -190,14 +190,15 @@ async fn fill_the_disk(objects: ObjectsConfig, size: usize) {
         async move { (format!("file {number:05}"), house.create(&format!("file {number:05}"), size).await) }
     };
     let mut outcomes: Vec<(String, Result<()>)> = Vec::new();
-    let mut writes = stream::iter((0..100_000).map(write)).buffer_unordered(16);
-    let mut refused = 0;
-    while refused < 40 {
-        let outcome = writes.next().await.unwrap();
-        refused += u32::from(outcome.1.is_err());
+    let refused = std::cell::Cell::new(0);
+    let numbers = stream::iter(0..100_000).take_while(|_| std::future::ready(refused.get() < 40));
+    let mut writes = numbers.map(write).buffer_unordered(16);
+    // To the last: one still under way would take the room that is made below.
+    while let Some(outcome) = writes.next().await {
+        refused.set(refused.get() + u32::from(outcome.1.is_err()));
         outcomes.push(outcome);
     }
-    drop(writes);
+    assert!(refused.get() >= 40, "the disk was full");
     for (text, outcome) in &outcomes {
         if let Err(error) = outcome {
             assert!(matches!(error, Error::Unavailable { .. }), "{text}: {error:?}");

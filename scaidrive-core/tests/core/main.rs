@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod apply;
 mod audit;
 mod backends;
 mod contracts;
@@ -21,5 +22,6 @@ mod schema;
 mod secrecy;
 mod services;
 mod snapshot;
+mod uploads;
 mod views;
 mod webhooks;

@@ -183,7 +183,11 @@ async fn jobs_run_when_they_are_due_and_once() {
         let worker = Worker::new(house.drive.clone());
         worker.schedule().await.unwrap();
         worker.schedule().await.unwrap();
-        assert_eq!(worker.run_due().await.unwrap(), 3, "collection, compaction, and forgetting requests");
+        assert_eq!(
+            worker.run_due().await.unwrap(),
+            4,
+            "collection, compaction, forgetting requests, ending uploads"
+        );
         assert_eq!(worker.run_due().await.unwrap(), 0, "not again before its time");
     }
 }
@@ -199,7 +203,7 @@ async fn what_collection_marks_is_freed_right_after_its_quarantine() {
         tokio::time::sleep(grace * 2).await;
         let worker = Worker::new(house.drive.clone());
         worker.schedule().await.unwrap();
-        assert_eq!(worker.run_due().await.unwrap(), 3);
+        assert_eq!(worker.run_due().await.unwrap(), 4);
         let next = house.drive.read().await.unwrap().next_job_at().await.unwrap().unwrap();
         let wait = next.since(house.drive.meta.now().await.unwrap());
         assert!(wait > Duration::from_secs(55) && wait < Duration::from_secs(62), "{wait:?}");

@@ -1,6 +1,7 @@
 //! The handlers, one file per area: parse, one call of a service, reply.
 
 pub(crate) mod admin;
+pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod delta;
@@ -17,6 +18,7 @@ pub(crate) mod sync;
 pub(crate) mod system;
 pub(crate) mod transfers;
 pub(crate) mod trash;
+pub(crate) mod uploads;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 

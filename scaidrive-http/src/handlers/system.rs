@@ -11,7 +11,7 @@ use crate::reply::{self, Answer};
 use crate::request::Request;
 
 /// The largest part of a resumable upload, in bytes.
-const MAX_UPLOAD_CHUNK: u64 = 5 << 20;
+pub(crate) const MAX_UPLOAD_CHUNK: u64 = 5 << 20;
 
 pub(crate) async fn health(_request: Request) -> Answer {
     reply::ok(&json!({ "status": "healthy", "version": env!("CARGO_PKG_VERSION") }))

@@ -1,4 +1,4 @@
-//! What sync does: changes fetched, how far devices lag behind, open sockets.
+//! What sync does: changes fetched, how far devices lag behind, conflicts met, open sockets.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use scaidrive_core::model::{DeviceId, FeedRow};
+use scaidrive_core::model::{ConflictType, DeviceId, FeedRow, ShareId};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ShareLabel {
@@ -18,6 +18,9 @@ struct ShareLabel {
 struct DeviceLabel {
     device_id: String,
 }
+
+/// `type`, and `share_id` where labels of unbounded values are wanted.
+type ConflictLabels = Vec<(&'static str, String)>;
 
 /// A metric with a label of unbounded values, where those are wanted, and without where not.
 enum Detailed<L, M> {
@@ -54,6 +57,8 @@ pub(crate) struct SyncMetrics {
     fetched: Detailed<ShareLabel, Counter>,
     lag: Detailed<DeviceLabel, Gauge>,
     sockets: Gauge,
+    conflicts: Family<ConflictLabels, Counter>,
+    detail: bool,
 }
 
 impl SyncMetrics {
@@ -64,7 +69,20 @@ impl SyncMetrics {
         let lag = Detailed::new(registry, "scaidrive_sync_cursor_lag_seconds", lag, detail);
         let sockets = Gauge::default();
         registry.register("scaidrive_sync_websocket_connections", "Open sockets", sockets.clone());
-        Self { fetched, lag, sockets }
+        let conflicts = Family::default();
+        registry.register(
+            "scaidrive_sync_conflicts",
+            "Conflicts that devices met",
+            Family::clone(&conflicts),
+        );
+        Self { fetched, lag, sockets, conflicts, detail }
+    }
+
+    /// Counts a conflict.
+    pub(crate) fn conflict(&self, share: ShareId, kind: ConflictType) {
+        let share = self.detail.then(|| ("share_id", share.to_string()));
+        let labels = share.into_iter().chain([("type", kind.to_string())]).collect();
+        self.conflicts.get_or_create(&labels).inc();
     }
 
     /// Counts rows that are sent to a reader.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod apply;
 mod audit;
 mod bad_input;
 mod conditions;
@@ -23,5 +24,6 @@ mod sockets;
 mod sync;
 mod system;
 mod transfers;
+mod uploads;
 mod walls;
 mod webhooks;

@@ -27,7 +27,7 @@ impl Server {
         self.mint(self.tenant(), id, &[Scope::FilesRead])
     }
 
-    async fn metric_line(&self, line: &str) -> Option<String> {
+    pub(crate) async fn metric_line(&self, line: &str) -> Option<String> {
         let text = self.client.get(format!("{}/metrics", self.operators)).send().await.unwrap();
         let text = text.text().await.unwrap();
         text.lines().find_map(|found| found.strip_prefix(line).map(|rest| rest.trim().to_owned()))

@@ -71,6 +71,9 @@ async fn answers_look_as_the_document_says() {
     let folder = server.folder(&share, None, "F").await;
     let file = server.upload(&share, Some(&folder), "a.txt", "x").await.created().id();
     server.post("/users/me/favorites", &json!({ "resource_id": file })).await.created();
+    let body = json!({ "share_id": share, "file_name": "b", "file_size": 10 });
+    let upload =
+        server.post("/uploads", &body).await.created().json["session_id"].as_str().unwrap().to_owned();
     let device = json!({ "device_id": "laptop", "device_name": "L" });
     server.post("/sync/devices", &device).await.created();
     for (template, path) in [
@@ -92,6 +95,7 @@ async fn answers_look_as_the_document_says() {
         ("/users/me/stats", "/users/me/stats".to_owned()),
         ("/users/me/recent", "/users/me/recent".to_owned()),
         ("/users/me/favorites", "/users/me/favorites".to_owned()),
+        ("/uploads/{session_id}", format!("/uploads/{upload}")),
         ("/config", "/config".to_owned()),
         ("/ready", "/ready".to_owned()),
         ("/health", "/health".to_owned()),

@@ -119,7 +119,9 @@ fn told(reply: &Reply, id: &str, word: &str) -> Told {
     let text = String::from_utf8(reply.bytes.to_vec()).unwrap().replace(id, word);
     let body = match serde_json::from_str::<Value>(&text) {
         Ok(mut body) => {
-            body["meta"] = Value::Null;
+            if body.is_object() {
+                body["meta"] = Value::Null;
+            }
             body.to_string()
         }
         Err(_) => text,

@@ -64,6 +64,17 @@ impl LocalBlobs {
         Ok(())
     }
 
+    /// Removes the two directories of an upload's parts once nothing is in them: every upload has its own, and they
+    /// would stay for ever.
+    async fn remove_empty_above(&self, key: &Key) {
+        let path = self.path.join(key.as_str());
+        // Fails while there is something in them: a draft of a part, for one, which keeps its writer safe.
+        let removing = tokio::task::spawn_blocking(move || {
+            path.ancestors().skip(1).take(2).try_for_each(std::fs::remove_dir)
+        });
+        drop(removing.await);
+    }
+
     /// Makes everything written so far durable, contents and names alike; a write-back that failed is told
     /// here (Linux 5.8 and later report it to `syncfs`).
     async fn sync(&self) -> Result<()> {
@@ -132,7 +143,11 @@ impl BlobStore for LocalBlobs {
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.synced.delete(key).await
+        self.synced.delete(key).await?;
+        if key.as_part().is_some() {
+            self.remove_empty_above(key).await;
+        }
+        Ok(())
     }
 
     fn list(&self, prefix: &Key) -> BoxStream<'_, Result<BlobMeta>> {

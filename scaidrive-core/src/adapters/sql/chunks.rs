@@ -62,6 +62,7 @@ impl ChunkReads for SqlRows<'_> {
         let query = sql(CHUNK).push(
             " AND k.hash > ? AND k.used_at < ? AND k.state <> 'deleting' AND NOT EXISTS (SELECT 1 FROM \
              content_chunks cc WHERE cc.tenant_id = k.tenant_id AND cc.hash = k.hash) AND NOT EXISTS (SELECT 1 \
+             FROM upload_chunks uc WHERE uc.tenant_id = k.tenant_id AND uc.hash = k.hash) AND NOT EXISTS (SELECT 1 \
              FROM sent_chunks s WHERE s.tenant_id = k.tenant_id AND s.hash = k.hash) ORDER BY k.hash LIMIT ?",
         );
         let query = query.text(tenant).bind(after_hash(after.as_ref())).bind(cutoff.as_micros()).bind(limit);
@@ -163,9 +164,10 @@ impl ChunkWrites for SqlRows<'_> {
         if self.conn.execute(mark).await? == 0 {
             return Ok(false);
         }
-        // The row is ours now: a reference committed before is seen here, a later one finds `deleting`.
+        // The row is ours now: a reference committed before is seen here, a later one finds `deleting`. Uploads are
+        // looked at first: a reference goes from an upload to a content, and must not slip through between the two.
         let lock = self.dialect().current_read();
-        for table in ["sent_chunks", "content_chunks"] {
+        for table in ["upload_chunks", "sent_chunks", "content_chunks"] {
             let used = sql(format!("SELECT 1 FROM {table} WHERE tenant_id = ? AND hash = ? LIMIT 1"));
             if self.conn.fetch_one(used.push(lock).text(tenant).bind(hash)).await?.is_some() {
                 return Ok(false);

@@ -10,6 +10,9 @@ use super::{ROWS_PER_STATEMENT, SqlRows};
 use crate::model::{ChunkHash, ContentId, Error, Result, TenantId, Timestamp};
 use crate::ports::metadata::{ContentReads, ContentRow, ContentWrites, ManifestEntry};
 
+/// The tables whose `content_id` keeps a content: versions, and conflicts that wait for somebody to decide.
+const REFERENCES: [&str; 2] = ["versions", "conflicts"];
+
 /// No chunk is larger, whatever parameters it was cut with (FastCDC's own limit): how far before a range its
 /// first chunk can start.
 const LARGEST_CHUNK: u64 = 16 << 20;
@@ -61,9 +64,13 @@ impl ContentReads for SqlRows<'_> {
         after: Option<ContentId>,
         limit: u32,
     ) -> Result<Vec<ContentId>> {
-        let query = sql("SELECT c.id FROM contents c WHERE c.tenant_id = ? AND c.id > ? AND c.used_at < ? \
-             AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.tenant_id = c.tenant_id AND v.content_id = c.id) \
-             ORDER BY c.id LIMIT ?");
+        let unused = REFERENCES.map(|table| {
+            format!("AND NOT EXISTS (SELECT 1 FROM {table} r WHERE r.tenant_id = c.tenant_id AND r.content_id = c.id)")
+        });
+        let query = sql(format!(
+            "SELECT c.id FROM contents c WHERE c.tenant_id = ? AND c.id > ? AND c.used_at < ? {} ORDER BY c.id LIMIT ?",
+            unused.join(" ")
+        ));
         let query = query.text(tenant).bind(after_hash(after.as_ref())).bind(cutoff.as_micros()).bind(limit);
         self.conn.fetch(query).await?.iter().map(|row| row.hash(0)).collect()
     }
@@ -174,9 +181,12 @@ impl ContentWrites for SqlRows<'_> {
             return Ok(false);
         }
         let lock = self.dialect().current_read();
-        let used = sql("SELECT 1 FROM versions WHERE tenant_id = ? AND content_id = ? LIMIT 1").push(lock);
-        if self.conn.fetch_one(used.text(tenant).bind(id)).await?.is_some() {
-            return Ok(false);
+        for table in REFERENCES {
+            let used =
+                sql(format!("SELECT 1 FROM {table} WHERE tenant_id = ? AND content_id = ? LIMIT 1{lock}"));
+            if self.conn.fetch_one(used.text(tenant).bind(id)).await?.is_some() {
+                return Ok(false);
+            }
         }
         let touch = sql("UPDATE chunks SET used_at = ? WHERE tenant_id = ? AND used_at < ? AND hash IN \
              (SELECT hash FROM content_chunks WHERE tenant_id = ? AND content_id = ?)");

@@ -51,6 +51,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/mysql/0007_access_gaps.sql"),
     ),
     (
+        8,
+        "uploads",
+        include_str!("../../../../migrations/sqlite/0008_uploads.sql"),
+        include_str!("../../../../migrations/mysql/0008_uploads.sql"),
+    ),
+    (
         9,
         "sync",
         include_str!("../../../../migrations/sqlite/0009_sync.sql"),
@@ -61,6 +67,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         "delta",
         include_str!("../../../../migrations/sqlite/0010_delta.sql"),
         include_str!("../../../../migrations/mysql/0010_delta.sql"),
+    ),
+    (
+        11,
+        "apply",
+        include_str!("../../../../migrations/sqlite/0011_apply.sql"),
+        include_str!("../../../../migrations/mysql/0011_apply.sql"),
     ),
 ];
 

@@ -6,6 +6,7 @@
 mod access;
 mod audit;
 mod chunks;
+mod conflicts;
 mod contents;
 mod delta;
 mod dialect;
@@ -26,6 +27,7 @@ mod store;
 mod sync;
 mod tenancy;
 mod tree;
+mod uploads;
 mod versions;
 mod webhooks;
 

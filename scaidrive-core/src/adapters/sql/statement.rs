@@ -315,6 +315,12 @@ impl SqlRow {
         u32::try_from(value).map_err(|_| impossible(column, &value.to_string()))
     }
 
+    /// Reads a number that fits 32 bits, or NULL.
+    pub(super) fn opt_small(&self, column: usize) -> Result<Option<u32>> {
+        let number = self.opt_int(column)?;
+        number.map(|n| u32::try_from(n).map_err(|_| impossible(column, &n.to_string()))).transpose()
+    }
+
     /// Reads an id or a word.
     pub(super) fn parse<T: std::str::FromStr>(&self, column: usize) -> Result<T> {
         let text = self.string(column)?;
@@ -344,6 +350,11 @@ impl SqlRow {
             .try_into()
             .map_err(|wrong: Vec<u8>| impossible(column, &format!("{} bytes", wrong.len())))?;
         Ok(crate::model::Sha256Hash::from_bytes(digest))
+    }
+
+    /// Reads a SHA-256 or NULL.
+    pub(super) fn opt_hash(&self, column: usize) -> Result<Option<crate::model::Sha256Hash>> {
+        if self.opt_bytes(column)?.is_some() { self.hash(column).map(Some) } else { Ok(None) }
     }
 
     /// Reads a time.

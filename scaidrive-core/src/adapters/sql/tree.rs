@@ -440,6 +440,16 @@ impl TreeWrites for SqlRows<'_> {
         self.add_versions(tenant, versions).await
     }
 
+    async fn renumber_version(&mut self, tenant: TenantId, file: FileId, from: u32, to: u32) -> Result<()> {
+        let update = sql("UPDATE versions SET number = ? WHERE tenant_id = ? AND file_id = ? AND number = ?");
+        let renumbered = self.conn.execute(update.bind(to).text(tenant).text(file).bind(from)).await?;
+        if renumbered == 1 {
+            Ok(())
+        } else {
+            Err(Error::internal("a version vanished while it was renumbered"))
+        }
+    }
+
     async fn delete_version(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<bool> {
         let delete = sql("DELETE FROM versions WHERE tenant_id = ? AND file_id = ? AND number = ?");
         Ok(self.conn.execute(delete.text(tenant).text(file).bind(number)).await? == 1)

@@ -153,6 +153,15 @@ impl SqlRows<'_> {
             *found.entry((row.parse(0)?, row.parse_raw(1)?)).or_default() +=
                 Usage { version_bytes: row.int(2)?, ..Usage::default() };
         }
+        // Content that waits for somebody to decide costs its sender what an old version costs.
+        let waiting = sql(format!(
+            "SELECT share_id, user_id, CAST(SUM(content_size) AS {int}) FROM conflicts \
+             WHERE tenant_id = ? AND content_id IS NOT NULL GROUP BY share_id, user_id"
+        ));
+        for row in self.conn.fetch(waiting.text(tenant)).await? {
+            *found.entry((row.parse(0)?, row.parse_raw(1)?)).or_default() +=
+                Usage { version_bytes: row.int(2)?, ..Usage::default() };
+        }
         Ok(found.into_iter().map(|((share, owner), usage)| (share, owner, usage)).collect())
     }
 }

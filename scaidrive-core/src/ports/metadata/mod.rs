@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod conflicts;
 mod content;
 mod delta;
 mod ledger;
@@ -12,6 +13,7 @@ mod quotas;
 mod sync;
 mod tenancy;
 mod tree;
+mod uploads;
 mod webhooks;
 
 use std::fmt;
@@ -23,6 +25,7 @@ pub use access::{
     AccessReads, AccessWrites, Account, Page, SeenChain, SeenEntry, SeenMember, SeenShare, UserSearch,
 };
 pub use audit::{AuditHead, AuditQuery, AuditReads, AuditWrites, SealedRow};
+pub use conflicts::{ClientChange, ConflictQuery, ConflictReads, ConflictRow, ConflictWrites};
 pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
@@ -33,6 +36,7 @@ pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};
 pub use tenancy::{TenancyReads, TenancyWrites};
 pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
+pub use uploads::{MadeFile, PartRow, UploadChunk, UploadReads, UploadRow, UploadWrites};
 pub use webhooks::WebhookWrites;
 
 use crate::model::{Result, Timestamp};
@@ -44,9 +48,11 @@ pub trait Reads:
     + QuotaReads
     + AuditReads
     + OnceReads
+    + ConflictReads
     + TreeReads
     + ContentReads
     + ChunkReads
+    + UploadReads
     + DeltaReads
     + LedgerReads
     + JobReads
@@ -61,9 +67,11 @@ impl<
         + QuotaReads
         + AuditReads
         + OnceReads
+        + ConflictReads
         + TreeReads
         + ContentReads
         + ChunkReads
+        + UploadReads
         + DeltaReads
         + LedgerReads
         + JobReads
@@ -81,9 +89,11 @@ pub trait Writes:
     + QuotaWrites
     + AuditWrites
     + OnceWrites
+    + ConflictWrites
     + TreeWrites
     + ContentWrites
     + ChunkWrites
+    + UploadWrites
     + DeltaWrites
     + LedgerWrites
     + JobWrites
@@ -99,9 +109,11 @@ impl<
         + QuotaWrites
         + AuditWrites
         + OnceWrites
+        + ConflictWrites
         + TreeWrites
         + ContentWrites
         + ChunkWrites
+        + UploadWrites
         + DeltaWrites
         + LedgerWrites
         + JobWrites

@@ -133,6 +133,8 @@ pub trait TreeWrites: Send {
     async fn delete_nodes(&mut self, tenant: TenantId, ids: &[NodeId]) -> Result<()>;
     /// Inserts versions.
     async fn insert_versions(&mut self, tenant: TenantId, versions: &[Version]) -> Result<()>;
+    /// Gives a version another number, which no other has.
+    async fn renumber_version(&mut self, tenant: TenantId, file: FileId, from: u32, to: u32) -> Result<()>;
     /// Removes one version's row; tells whether there was one.
     async fn delete_version(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<bool>;
     /// Removes all versions of these files and touches the contents that they referred to.

@@ -66,7 +66,7 @@ async fn a_slow_reader_is_let_go_and_costs_no_memory() {
         last = position;
     }
     let began = Instant::now();
-    while server.counted("scaidrive_sync_websocket_connections").await.as_deref() != Some("1") {
+    while server.metric_line("scaidrive_sync_websocket_connections").await.as_deref() != Some("1") {
         assert!(began.elapsed() < Duration::from_secs(60), "the slow reader is still there");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -100,7 +100,7 @@ async fn a_thousand_sockets_are_told_of_one_change() {
         clients.extend(join_all(opens).await);
     }
     let line = "scaidrive_sync_websocket_connections";
-    assert_eq!(server.counted(line).await.as_deref(), Some("1000"));
+    assert_eq!(server.metric_line(line).await.as_deref(), Some("1000"));
     let began = Instant::now();
     server.upload(&share, None, "a.txt", "x").await.created();
     let answered = began.elapsed();
@@ -114,7 +114,7 @@ async fn a_thousand_sockets_are_told_of_one_change() {
     assert!(memory(&server) < 300 << 20);
     drop(clients);
     let began = Instant::now();
-    while server.counted(line).await.as_deref() != Some("0") {
+    while server.metric_line(line).await.as_deref() != Some("0") {
         assert!(began.elapsed() < Duration::from_secs(60), "sockets stay open without their clients");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

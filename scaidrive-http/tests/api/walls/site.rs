@@ -140,6 +140,7 @@ impl<'s> Site<'s> {
             "member" | "owner_member" | "invitation" => self.guest(word).await,
             "user" | "group" | "insider" => self.principal(word).await,
             "limited_user" | "limited_group" => self.limited(word).await,
+            "conflict" => self.conflict().await,
             _ => panic!("say here how {{{word}}} is made"),
         }
     }
@@ -228,6 +229,20 @@ impl<'s> Site<'s> {
         let put = self.as_admin(Method::PUT, &format!("/quotas/{kind}s/{id}"));
         Reply::of(put.json(&json!({ "limit_bytes": 1_000_000 }))).await.ok();
         id
+    }
+
+    /// Lets the owner meet a conflict that waits: a delete of what was edited since.
+    async fn conflict(&mut self) -> String {
+        let (share, file) = (self.id("share").await, self.id("file").await);
+        let change = json!({
+            "client_change_id": fresh(), "resource_type": "file", "change_type": "deleted", "resource_id": file,
+            "base_version_id": "ver_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        });
+        let batch = json!({
+            "device_id": "d", "share_id": share, "conflict_resolution": "MANUAL", "changes": [change],
+        });
+        let reply = Reply::of(self.as_owner(Method::POST, "/sync/apply").json(&batch)).await.ok();
+        reply.json["conflicts"][0]["id"].as_str().unwrap().to_owned()
     }
 
     async fn make(&self, path: &str, body: &Value) -> String {
