@@ -113,7 +113,7 @@ impl Ask {
             (path.split('/').collect(), route.path.split('/').collect());
         let fits = |(own, template): (&&str, &&str)| {
             own == template
-                || (template.starts_with('{') && (own.starts_with('{') || ["root", "1"].contains(own)))
+                || (template.starts_with('{') && (own.starts_with('{') || ["root", "0", "1"].contains(own)))
         };
         self.method == route.method && own.len() == template.len() && own.iter().zip(&template).all(fits)
     }

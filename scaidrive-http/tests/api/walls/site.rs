@@ -141,6 +141,8 @@ impl<'s> Site<'s> {
             "user" | "group" | "insider" => self.principal(word).await,
             "limited_user" | "limited_group" => self.limited(word).await,
             "conflict" => self.conflict().await,
+            "upload" => self.upload(1).await,
+            "sent_upload" => self.upload(0).await,
             _ => panic!("say here how {{{word}}} is made"),
         }
     }
@@ -243,6 +245,13 @@ impl<'s> Site<'s> {
         });
         let reply = Reply::of(self.as_owner(Method::POST, "/sync/apply").json(&batch)).await.ok();
         reply.json["conflicts"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Lets the owner begin an upload; one of nothing has all its parts.
+    async fn upload(&mut self, size: u64) -> String {
+        let upload = json!({ "share_id": self.id("share").await, "file_name": fresh(), "file_size": size });
+        let reply = Reply::of(self.as_owner(Method::POST, "/uploads").json(&upload)).await.created();
+        reply.json["session_id"].as_str().unwrap().to_owned()
     }
 
     async fn make(&self, path: &str, body: &Value) -> String {
