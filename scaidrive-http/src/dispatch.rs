@@ -174,7 +174,8 @@ async fn handle(
             (allowance, handler(asked(headers, info)).await)
         }
         Endpoint::Socket(scope, language) => {
-            let handshake = Handshake::of(&headers, &mut head.extensions)?;
+            let is_bare = wants_body && sent == Some(0);
+            let handshake = Handshake::of(&headers, head.extensions.remove().filter(|_| is_bare))?;
             let told = bearer(&headers).map(str::to_owned).or(in_query).unwrap_or_default();
             let comer = Comer { token: told, address, info: info.clone() };
             let (admission, allowance) = admit(app, route, scope, &comer).await?;

@@ -109,6 +109,8 @@ impl Mutation for Register {
             Device { id, device_id, device_name, platform, client_version, last_seen_at: tx.now, created_at };
         tx.rows.put_device(tenant, user, &device).await?;
         tx.created(&device.device_id);
+        // What it has open already is told from now on, and ends with it.
+        tx.wake(user);
         tx.audit(event(if is_new { "device.register" } else { "device.update" }, &device.device_id));
         // A rival may have been first: then the id is its.
         let stored = tx.rows.device(tenant, user, &device.device_id).await?;

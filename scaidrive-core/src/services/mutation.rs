@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget, ResourceKind,
-    Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget,
+    ResourceKind, Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};

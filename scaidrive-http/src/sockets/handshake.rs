@@ -5,7 +5,6 @@ use hyper::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use hyper::http::Extensions;
 use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -20,16 +19,19 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Returns the handshake of a request, or what is wrong with it.
-    pub(crate) fn of(headers: &HeaderMap, extensions: &mut Extensions) -> Result<Self, Failure> {
+    /// Returns the handshake of a request, or what is wrong with it; `upgrade` is there where the connection can be
+    /// turned over, and nothing of the request is still to come on it.
+    pub(crate) fn of(headers: &HeaderMap, upgrade: Option<OnUpgrade>) -> Result<Self, Failure> {
         let wants = names(headers, &CONNECTION, "upgrade") && names(headers, &UPGRADE, "websocket");
         let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
         let speaks = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-        match (key, extensions.remove::<OnUpgrade>()) {
+        match (key, upgrade) {
             (Some(key), Some(upgrade)) if wants && speaks => {
                 Ok(Self { accept: derive_accept_key(key.as_bytes()), upgrade })
             }
-            _ => Err(Failure::bad_request("This path speaks WebSocket, version 13, over HTTP/1.1")),
+            _ => Err(Failure::bad_request(
+                "This path speaks WebSocket, version 13: upgrade a GET without a body, over HTTP/1.1",
+            )),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Sockets: a request becomes a WebSocket, whose client is nudged by what the feed says.
 //!
-//! `handshake` turns the connection over, `session` keeps one socket alive and fair, `sync` and `realtime` are the two
-//! languages spoken on it. Sockets are nudges, the feed is the truth: what they tell is read from the feed, from a
+//! `handshake` turns the connection over, `seats` counts whose sockets are open, `session` keeps one socket alive and
+//! fair, `sync` and `realtime` are the two languages spoken on it. Sockets are nudges, the feed is the truth: what they tell is read from the feed, from a
 //! position of the socket's own, judged as every reader's is.
 
 mod handshake;
 mod heartbeat;
 mod realtime;
+mod seats;
 mod session;
 mod sync;
 
@@ -25,6 +26,8 @@ pub(crate) use realtime::Watcher;
 pub(crate) use session::{Token, open};
 pub(crate) use sync::Follower;
 
+use seats::Seats;
+
 /// How long sockets may take to say goodbye when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -33,13 +36,16 @@ const PAGE: u32 = 100;
 
 /// Every socket of this process.
 #[derive(Default)]
-pub(crate) struct Sockets(TaskTracker);
+pub(crate) struct Sockets {
+    tasks: TaskTracker,
+    seats: Seats,
+}
 
 impl Sockets {
     /// Waits until the sockets have ended, which they do by themselves when the server stops.
     pub(crate) async fn ended(&self) {
-        self.0.close();
-        if tokio::time::timeout(LAST_WORDS, self.0.wait()).await.is_err() {
+        self.tasks.close();
+        if tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await.is_err() {
             tracing::warn!("sockets were still open after 10 s and were cut off");
         }
     }
@@ -47,7 +53,7 @@ impl Sockets {
     /// Returns how long a socket rests after a look: the more there are, the longer, so that all of them together leave
     /// room for others.
     fn rest(&self) -> Duration {
-        rest_among(self.0.len())
+        rest_among(self.tasks.len())
     }
 }
 
@@ -71,6 +77,10 @@ impl Ending {
     pub(crate) const FORBIDDEN: Self = Self::new(4403, "The user or its token may not do this");
     const SLOW: Self = Self::new(4408, "The client takes nothing, or says nothing");
     const REMOVED: Self = Self::new(4410, "The device was removed");
+    const CROWDED: Self = Self::new(4429, "The user has too many sockets: close some");
+    const MALFORMED: Self = Self { code: CloseCode::Protocol, reason: "This is no WebSocket frame" };
+    const NO_TEXT: Self = Self { code: CloseCode::Invalid, reason: "A frame is not UTF-8" };
+    const TOO_LONG: Self = Self { code: CloseCode::Size, reason: "A frame is longer than 64 KiB" };
     const STOPS: Self = Self { code: CloseCode::Away, reason: "The server stops; come back" };
 
     const fn new(code: u16, reason: &'static str) -> Self {

@@ -12,16 +12,16 @@ use hyper_util::rt::TokioIo;
 use scaidrive_core::model::{Caller, Error, Timestamp};
 use scaidrive_core::services::identity;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tracing::Instrument;
 
 use super::heartbeat::{Beat, Heartbeat};
-use super::{Admission, Ending, Handshake, Language, Seen, Unseen, refusal, said};
+use super::{Admission, Ending, Handshake, Language, Said, Seen, Unseen, refusal, said};
 use crate::app::App;
 use crate::limits;
 use crate::nudges::{Waiter, Woken};
@@ -65,7 +65,7 @@ pub(crate) fn open(
             Err(error) => tracing::debug!(%error, "a connection was not turned over"),
         }
     };
-    app.sockets.0.spawn(life.in_current_span());
+    app.sockets.tasks.spawn(life.in_current_span());
     response
 }
 
@@ -76,8 +76,12 @@ async fn live(app: App, upgraded: Upgraded, admission: Admission, token: Token, 
         .max_message_size(Some(LONGEST_FRAME))
         .max_frame_size(Some(LONGEST_FRAME));
     let mut wire = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    let ending = match admission {
-        Ok(caller) => {
+    let seated = admission.and_then(|caller| {
+        let seat = app.sockets.seats.take(&caller).ok_or(Ending::CROWDED)?;
+        Ok((caller, seat))
+    });
+    let ending = match seated {
+        Ok((caller, _seat)) => {
             let _counted = app.metrics.sync.socket();
             Session::begin(app, caller, token, language, &mut wire).run().await
         }
@@ -95,6 +99,8 @@ async fn close(mut wire: Wire, ending: Ending) {
     let goodbye = async {
         if wire.close(Some(last)).await.is_ok() {
             while let Some(Ok(_)) = wire.next().await {}
+            // What cannot be read as frames is taken, too: a connection with bytes left in it is reset.
+            drop(wire.get_mut().shutdown().await);
         }
     };
     // A client that does not hear is cut off.
@@ -157,7 +163,11 @@ impl<'w> Session<'w> {
             }
         }
         loop {
-            let goes_on = match self.next().await {
+            let event = self.next().await;
+            if self.is_expired() {
+                return Err(Ending::EXPIRED);
+            }
+            let goes_on = match event {
                 Event::Heard(message) => self.hear(message).await?,
                 Event::Nudged(woken) => self.will_look(woken, Instant::now()),
                 Event::Due => self.look().await?,
@@ -169,6 +179,12 @@ impl<'w> Session<'w> {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells whether the token has expired by the clock of the drive: timers stand still while a machine sleeps, and do
+    /// not know when the clock was set right.
+    fn is_expired(&self) -> bool {
+        self.caller.expires_at.is_some_and(|at| at <= self.app.drive.clock.now())
     }
 
     async fn next(&mut self) -> Event {
@@ -207,9 +223,11 @@ impl<'w> Session<'w> {
                     _ => self.tell(Vec::new()).await,
                 }
             }
-            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                Err(Ending { code: CloseCode::Size, reason: "A frame is longer than 64 KiB" })
-            }
+            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { .. }))) => Err(Ending::TOO_LONG),
+            // Cut off in the middle: nobody is there to be told.
+            Some(Err(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => HAS_LEFT,
+            Some(Err(SocketError::Protocol(_))) => Err(Ending::MALFORMED),
+            Some(Err(SocketError::Utf8(_))) => Err(Ending::NO_TEXT),
             Some(Err(_)) | None => HAS_LEFT,
         }
     }
@@ -221,11 +239,21 @@ impl<'w> Session<'w> {
             (Ok(_), Err(error)) => refusal(&error, json!({})),
             (Ok(_), Ok(said)) => {
                 let about = said.about();
-                let answer = self.language.answer(&self.app, &self.caller, said).await;
-                answer.unwrap_or_else(|error| refusal(&error, about))
+                match self.reply(said).await {
+                    Err(Unseen::Ends(ending)) => return Err(ending),
+                    Err(Unseen::Failed(error)) => refusal(&error, about),
+                    Ok(frame) => frame,
+                }
             }
         };
         self.tell(vec![answer]).await
+    }
+
+    async fn reply(&mut self, said: Said) -> Result<Value, Unseen> {
+        if said != Said::Ping {
+            self.caller = refreshed(&self.app, &self.caller).await?;
+        }
+        Ok(self.language.answer(&self.app, &self.caller, said).await?)
     }
 
     /// Looks at what may be news, as who the caller is by now, and tells it.
@@ -249,12 +277,7 @@ impl<'w> Session<'w> {
 
     async fn see(&mut self, woken: &Woken) -> Result<Seen, Unseen> {
         let _turn = self.app.turn().await;
-        let mut rows = self.app.drive.read().await?;
-        self.caller = match identity::refreshed(&mut *rows, &self.caller).await {
-            Err(Error::NotFound) => return Err(Unseen::Ends(Ending::FORBIDDEN)),
-            caller => caller?,
-        };
-        drop(rows);
+        self.caller = refreshed(&self.app, &self.caller).await?;
         self.language.look(&self.app, &self.caller, woken).await
     }
 
@@ -286,6 +309,15 @@ impl<'w> Session<'w> {
             Ok(Err(_)) => HAS_LEFT,
             Err(_) => Err(Ending::SLOW),
         }
+    }
+}
+
+/// Returns who a caller is by now: what it may do may have changed since it came.
+async fn refreshed(app: &App, caller: &Caller) -> Result<Caller, Unseen> {
+    let mut rows = app.drive.read().await?;
+    match identity::refreshed(&mut *rows, caller).await {
+        Err(Error::NotFound) => Err(Unseen::Ends(Ending::FORBIDDEN)),
+        caller => Ok(caller?),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod client;
 mod crowd;
+mod hostile;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use scaidrive_core::adapters::issuer::EmbeddedIssuer;
@@ -127,12 +129,10 @@ async fn who_may_not_stay_is_told_by_the_close_code() {
 async fn a_token_may_come_in_the_query_ends_its_socket_and_is_never_logged() {
     let server = Server::start();
     let token = short_token(&server, "usr_in", Duration::from_secs(2));
-    let began = Instant::now();
     let mut client = Client::open(&server, &format!("/realtime/ws?token={token}"), None).await;
     assert_eq!(client.hear("connected").await["user_id"], "usr_in");
     client.hears_nothing().await;
     assert_eq!(client.closed().await, 4401);
-    assert!(began.elapsed() < Duration::from_secs(30), "it ended with its token");
     let log = std::fs::read_to_string(server.dir.path().join("server.log")).unwrap();
     assert!(log.contains("/api/v1/realtime/ws") && !log.contains(&token) && !log.contains("token="), "{log}");
     server.stop_and_check().await;
@@ -233,7 +233,7 @@ async fn a_device_is_told_of_its_preferences_and_let_go_when_it_is_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_end_with_the_server_and_start_again_where_positions_were_raised() {
     let mut server = Server::start();
-    let share = server.share("One").await;
+    let (share, other) = (server.share("One").await, server.share("Other").await);
     let (mut follower, mut watcher) = (
         Client::follow(&server, &server.token, "laptop").await,
         Client::watch(&server, &server.token, &share).await,
@@ -241,14 +241,13 @@ async fn sockets_end_with_the_server_and_start_again_where_positions_were_raised
     let drive = server.drive().await;
     retention::raise(&drive, server.tenant()).await.unwrap();
     drive.meta.close().await;
-    let mut forced = vec![follower.hear("force_sync").await["share_id"].clone()];
-    forced.push(follower.hear("force_sync").await["share_id"].clone());
-    assert!(forced.contains(&json!(share)), "of every share: {forced:?}");
+    let forced = [follower.hear("force_sync").await, follower.hear("force_sync").await];
+    let forced: BTreeSet<&str> = forced.iter().map(|frame| frame["share_id"].as_str().unwrap()).collect();
+    assert_eq!(forced, BTreeSet::from([share.as_str(), &other]));
     assert_eq!(watcher.hear("force_sync").await["share_id"], json!(share));
     server.upload(&share, None, "a.txt", "x").await.created();
     assert_eq!(follower.hear("change").await["data"]["new_path"], "/a.txt");
     watcher.hear("file_created").await;
-    let began = Instant::now();
     let stops = tokio::task::spawn_blocking(move || {
         server.stop();
         server
@@ -256,7 +255,6 @@ async fn sockets_end_with_the_server_and_start_again_where_positions_were_raised
     assert_eq!((follower.closed().await, watcher.closed().await), (1001, 1001));
     drop((follower, watcher));
     let mut server = stops.await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(9), "sockets do not hold the server up");
     server.restart();
     server.stop_and_check().await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -68,8 +69,10 @@ impl Client {
 
     /// Returns the next frame of the server's.
     pub(crate) async fn next(&mut self) -> Value {
+        // One for all: that the server asks whether somebody is there is no frame that comes.
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame comes");
+            let message = timeout_at(deadline, self.0.next()).await.expect("a frame comes");
             match message.expect("the socket is open").unwrap() {
                 Message::Text(text) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
@@ -97,8 +100,9 @@ impl Client {
 
     /// Returns the code that the socket is closed with, whatever comes before.
     pub(crate) async fn closed(&mut self) -> u16 {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("the socket is closed");
+            let message = timeout_at(deadline, self.0.next()).await.expect("the socket is closed");
             match message {
                 Some(Ok(Message::Close(Some(last)))) => return last.code.into(),
                 Some(Ok(_)) => {}
