@@ -58,8 +58,11 @@ impl Engine {
                 Change::ShareGone => return Err(Error::ShareLost),
             }
         }
-        records.push(Record::Cursor(page.cursor));
-        self.commit(records)?;
+        // Until the look has succeeded nothing else remembers that there must be one.
+        if !must_look {
+            records.push(Record::Cursor(page.cursor));
+            self.commit(records)?;
+        }
         Ok(must_look)
     }
 

@@ -9,12 +9,9 @@ use scaidrive_core::model::UserId;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::chance::{Clock, Fate};
-use crate::disk::{Disk, DiskLog, Power};
+use crate::chance::Fate;
+use crate::disk::{Disk, DiskLog, Faults, Power};
 use crate::line::{Line, Passage, Waiting};
-
-/// More operations than any session needs.
-const ENOUGH: i64 = 1 << 40;
 
 /// How a session went on when it was let.
 pub(crate) enum Progress {
@@ -40,7 +37,6 @@ pub(crate) struct Device {
     pub(crate) is_online: bool,
     server: Arc<dyn Remote>,
     share: model::ShareId,
-    clock: Clock,
     session: Option<Session>,
 }
 
@@ -49,11 +45,9 @@ impl Device {
         name: String,
         user: UserId,
         (server, share): (Arc<dyn Remote>, model::ShareId),
-        clock: &Clock,
-        reuses_numbers: bool,
+        disk: Disk,
     ) -> Self {
-        let disk = Disk::new(clock.clone(), reuses_numbers);
-        Self { name, user, disk, is_online: true, server, share, clock: clock.clone(), session: None }
+        Self { name, user, disk, is_online: true, server, share, session: None }
     }
 
     /// Tells what the session waits for.
@@ -61,15 +55,15 @@ impl Device {
         self.session.as_ref()?.pending.as_ref().map(|(name, _)| *name)
     }
 
-    /// Starts a session, unless there is one; its power is gone after so many operations.
-    pub(crate) async fn start(&mut self, seed: u64, operations: Option<i64>) -> Progress {
+    /// Starts a session, unless there is one; the disk has these faults then.
+    pub(crate) async fn start(&mut self, seed: u64, faults: Faults) -> Progress {
         assert!(self.session.is_none(), "{} has a session already", self.name);
-        let power = Power::new(operations.unwrap_or(ENOUGH));
+        let power = Power::new(faults);
         let (sender, waiting) = mpsc::unbounded_channel();
         let ports = Ports {
             remote: Arc::new(Line { server: Arc::clone(&self.server), waiting: sender }),
             fs: self.disk.powered(&power),
-            system: Arc::new(Fate::new(self.clock.clone(), seed)),
+            system: Arc::new(Fate::new(self.disk.clock.clone(), seed)),
             observer: Arc::new(Silent),
         };
         let log = Box::new(DiskLog { disk: self.disk.clone(), power: Arc::clone(&power) });
@@ -85,7 +79,7 @@ impl Device {
 
     /// Returns what the client remembers, for whoever has to find out what went wrong.
     pub(crate) fn known(&self) -> String {
-        let power = Power::new(ENOUGH);
+        let power = Power::new(Faults::Nothing);
         let store = Store::open(Box::new(DiskLog { disk: self.disk.clone(), power })).unwrap();
         let state = store.state();
         let remote = state.remote.iter().map(|item| format!("there: {item:?}"));
@@ -123,7 +117,10 @@ impl Device {
     }
 }
 
-/// Tells whether a session may end like this: the line was closed, or the share taken away.
+/// Tells whether a session may end like this: the line was closed, the share taken away, or the disk refused.
 pub(crate) fn is_expected(error: &Error) -> bool {
-    matches!(error, Error::Offline(_) | Error::ShareLost)
+    matches!(
+        error,
+        Error::Offline(_) | Error::ShareLost | Error::Local { .. } | Error::RootMissing | Error::State(_)
+    )
 }

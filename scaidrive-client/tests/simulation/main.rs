@@ -11,13 +11,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod acts;
 mod chance;
 mod device;
 mod disk;
+mod here;
 mod house;
 mod ledger;
 mod line;
+mod rights;
+mod server;
+mod there;
 mod world;
 
 use std::panic::AssertUnwindSafe;

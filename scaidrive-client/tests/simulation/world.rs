@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use scaidrive_client::model::TreePath;
+use scaidrive_client::model::{TreePath, nfc};
 use scaidrive_client::{Round, model};
-use scaidrive_core::model::{NodeId, Principal, ShareRole, UserId};
+use scaidrive_core::model::{Principal, ShareId, ShareRole, UserId};
 use scaidrive_core::services::members::{self, NewMember};
-use scaidrive_core::services::{content, folders, fsck, tenants};
+use scaidrive_core::services::{folders, fsck, tenants};
 
 use crate::chance::Clock;
 use crate::device::{Device, Progress, is_expected};
+use crate::disk::{Disk, Faults, Manners};
 use crate::house::{Home, House};
 use crate::ledger::{Ledger, token};
 use crate::line::Passage;
 
 /// Rounds after which everything must be quiet, once nobody does anything any more.
 const PASSES: usize = 12;
+
+/// The length of what tells ids apart.
+const ULID: usize = 26;
 
 /// What a tree holds: by path, the content of files.
 pub(crate) type Tree = BTreeMap<TreePath, Option<u64>>;
@@ -49,14 +53,36 @@ impl World {
             };
             members::add(&home.drive, &home.admin, home.share, member).await.unwrap();
             let server = (home.server_for(&user), share.clone());
-            devices.push(Device::new(format!("d{number}"), user, server, &house.clock, dice.bool()));
+            let disk = Disk::new(
+                house.clock.clone(),
+                Manners { reuses_numbers: dice.bool(), folds: dice.u32(..4) == 0 },
+            );
+            devices.push(Device::new(format!("d{number}"), user, server, disk));
         }
+        let role = if dice.bool() { ShareRole::Reader } else { ShareRole::Contributor };
+        let member = NewMember { principal: Principal::Group(home.group.clone()), role, expires_at: None };
+        members::add(&home.drive, &home.admin, home.share, member).await.unwrap();
         let clock = house.clock.clone();
         Self { home, clock, dice, devices, ledger: Ledger::default(), trace: Vec::new() }
     }
 
+    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> Option<T> {
+        (!all.is_empty()).then(|| all[self.dice.usize(..all.len())].clone())
+    }
+
+    /// Returns a content that nobody has written before.
+    pub(crate) fn content(&mut self) -> Bytes {
+        let is_large = self.dice.u32(..100) < 3;
+        self.ledger.write(is_large)
+    }
+
+    /// Says what happened; what tells ids apart is left out, for the server may have made others meanwhile.
     pub(crate) fn note(&mut self, what: impl Into<String>) {
-        self.trace.push(what.into());
+        let mut what = what.into();
+        while let Some(start) = what.find(&self.home.run) {
+            what.replace_range(start..start + ULID, "");
+        }
+        self.trace.push(what);
     }
 
     /// Does one thing.
@@ -73,6 +99,7 @@ impl World {
                 self.note(format!("d{device} online: {}", self.devices[device].is_online));
             }
             97 => self.forget(),
+            98 => self.home.work().await,
             _ => self.clock.pass(self.dice.i64(10..5000)),
         }
     }
@@ -97,8 +124,12 @@ impl World {
             };
             return self.pass(number, passage).await;
         }
-        let operations = (self.dice.u32(..100) < 15).then(|| self.dice.i64(1..80));
-        self.start(number, operations).await;
+        let faults = match self.dice.u32(..100) {
+            0..15 => Faults::PowerLost(self.dice.i64(1..80)),
+            15..25 => Faults::Hiccups(self.dice.u64(..)),
+            _ => Faults::Nothing,
+        };
+        self.start(number, faults).await;
     }
 
     /// Somebody removes what the client remembers: rarely, for little that is in step survives it.
@@ -110,9 +141,9 @@ impl World {
         }
     }
 
-    async fn start(&mut self, number: usize, operations: Option<i64>) {
+    async fn start(&mut self, number: usize, faults: Faults) {
         let seed = self.dice.u64(..);
-        let progress = self.devices[number].start(seed, operations).await;
+        let progress = self.devices[number].start(seed, faults).await;
         self.went(number, "start", progress);
     }
 
@@ -150,6 +181,7 @@ impl World {
         }
         for _ in 0..PASSES {
             self.clock.pass(60_000);
+            self.home.work().await;
             let mut rounds = Vec::new();
             for number in 0..self.devices.len() {
                 rounds.push(self.run(number).await);
@@ -172,7 +204,7 @@ impl World {
     /// Runs a session from beginning to end; returns what it came to, unless the share is lost to it.
     async fn run(&mut self, number: usize) -> Option<Round> {
         let seed = self.dice.u64(..);
-        let mut progress = self.devices[number].start(seed, None).await;
+        let mut progress = self.devices[number].start(seed, Faults::Nothing).await;
         while let Progress::Waiting(_) = progress {
             self.clock.pass(1);
             progress = self.devices[number].pass(Passage::Open).await;
@@ -190,29 +222,52 @@ impl World {
 
     /// Checks that all agree, and that nothing is missing.
     pub(crate) async fn check(&mut self, rounds: &[Option<Round>]) {
-        let there = self.tree_for(&"admin".parse().unwrap()).await;
-        let mut found: Vec<u64> = there.values().copied().flatten().collect();
+        let (admin, share, attic) = ("admin".parse().unwrap(), self.home.share, self.home.attic);
+        let there = self.tree_for(&admin, share).await;
+        let attic = self.tree_for(&admin, attic).await;
+        let mut found: Vec<u64> = there.values().chain(attic.values()).copied().flatten().collect();
         for (number, round) in rounds.iter().enumerate() {
-            let here = here(&self.devices[number].disk.all());
-            found.extend(here.values().flatten());
-            let Some(round) = round else { continue };
-            let there = self.tree_for(&self.devices[number].user.clone()).await;
-            // What the server does not have and this device may not give it stays here alone, and is told.
-            let is_told = |path: &TreePath| {
-                !there.contains_key(path)
-                    && round.notes.iter().any(|note| path.names().starts_with(note.path.names()))
-            };
-            let differs = |path: &&TreePath| here.get(*path) != there.get(*path) && !is_told(path);
-            let differing: Vec<&TreePath> = here.keys().chain(there.keys()).filter(differs).collect();
-            let known = || self.devices[number].known();
-            assert!(
-                differing.is_empty(),
-                "d{number}: {differing:?}\nhere: {here:?}\nthere: {there:?}\n{}",
-                known()
-            );
+            let all = self.devices[number].disk.all();
+            found.extend(all.values().flatten().map(|bytes| token(bytes)));
+            if let Some(round) = round {
+                self.check_device(number, &here(&all), round).await;
+            }
         }
         let lost: Vec<u64> = self.ledger.alive().filter(|token| !found.contains(token)).collect();
         assert!(lost.is_empty(), "lost: {lost:?} of\n{there:?}");
+        self.check_versions().await;
+    }
+
+    async fn check_device(&self, number: usize, here: &Tree, round: &Round) {
+        let device = &self.devices[number];
+        let there = self.tree_for(&device.user, self.home.share).await;
+        // What the server does not have and this device may not give it stays here alone, and is told.
+        let is_told = |path: &TreePath| {
+            !there.contains_key(path)
+                && round.notes.iter().any(|note| path.names().starts_with(normal(&note.path).names()))
+        };
+        let differs = |path: &&TreePath| here.get(*path) != there.get(*path) && !is_told(path);
+        let differing: Vec<&TreePath> = here.keys().chain(there.keys()).filter(differs).collect();
+        let known = || device.known();
+        assert!(
+            differing.is_empty(),
+            "d{number}: {differing:?}\nhere: {here:?}\nthere: {there:?}\n{}",
+            known()
+        );
+    }
+
+    /// Checks that whatever the server acknowledged is in some version of some file, if only in the trash.
+    async fn check_versions(&mut self) {
+        let acknowledged = std::mem::take(&mut *self.home.acknowledged.lock().unwrap());
+        self.ledger.acknowledge_all(acknowledged.into_iter());
+        let mut files = Vec::new();
+        for share in [self.home.share, self.home.attic] {
+            files.extend(self.items(share).await.iter().filter_map(|item| item.node.id.as_file()));
+            files.extend(self.trashed_files(share).await);
+        }
+        let stored = self.versions_of(files.into_iter()).await;
+        let gone: Vec<u64> = self.ledger.kept().filter(|token| !stored.contains(token)).collect();
+        assert!(gone.is_empty(), "acknowledged, but in no version of anything: {gone:?}");
     }
 
     /// Checks that the server's own books are right.
@@ -222,25 +277,27 @@ impl World {
     }
 
     /// Returns what a user sees.
-    async fn tree_for(&self, user: &UserId) -> Tree {
-        let (drive, share) = (&self.home.drive, self.home.share);
+    async fn tree_for(&self, user: &UserId, share: ShareId) -> Tree {
+        let drive = &self.home.drive;
         let caller = tenants::caller_for(drive, self.home.admin.tenant, user).await.unwrap();
-        let mut tree = Tree::new();
-        for walked in folders::walk(drive, &caller, share, None).await.unwrap() {
-            let content = match walked.node.id {
-                NodeId::Folder(_) => None,
-                NodeId::File(id) => {
-                    let readable = content::open(drive, &caller, id, None).await.unwrap();
-                    Some(token(&content::read(drive, &readable, None).await.unwrap()))
-                }
-            };
-            tree.insert(walked.path.to_string().as_str().into(), content);
-        }
-        tree
+        let walked = folders::walk(drive, &caller, share, None).await.unwrap();
+        let place = |walked: folders::Walked| {
+            (walked.path.to_string().as_str().into(), self.ledger.content_of(&walked.node))
+        };
+        walked.into_iter().map(place).collect()
     }
 }
 
-/// Returns what a disk holds.
+/// Returns what a disk holds, by paths as the server would have them; no two may be one to the server.
 fn here(all: &BTreeMap<TreePath, Option<Bytes>>) -> Tree {
-    all.iter().map(|(path, bytes)| (path.clone(), bytes.as_ref().map(|bytes| token(bytes)))).collect()
+    let mut tree = Tree::new();
+    for (path, bytes) in all {
+        let rival = tree.insert(normal(path), bytes.as_ref().map(|bytes| token(bytes)));
+        assert!(rival.is_none(), "{path} is there twice");
+    }
+    tree
+}
+
+fn normal(path: &TreePath) -> TreePath {
+    path.names().iter().map(|name| nfc(name)).collect()
 }

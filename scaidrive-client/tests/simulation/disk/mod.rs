@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use scaidrive_client::fs::{Found, FoundKind};
-use scaidrive_client::model::TreePath;
+use scaidrive_client::model::{TreePath, fold};
 use scaidrive_client::state::Record;
 use scaidrive_client::trees::{FileKey, Stamp};
 
 use crate::chance::Clock;
 
-pub(crate) use powered::{DiskLog, Power, PoweredDisk};
+pub(crate) use powered::{DiskLog, Faults, Power, PoweredDisk};
 
 /// One tick of the disk's clock, in nanoseconds; a little more than whole milliseconds, as real stamps are.
 const TICK: i64 = 10_000_000;
@@ -49,24 +49,33 @@ struct State {
     safe: Content,
     /// Lines of the log; they are synced one by one.
     lines: Vec<Vec<Record>>,
-    reuses_numbers: bool,
+    manners: Manners,
     next: u64,
+}
+
+/// What a file system is like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// Whether numbers of removed files are given again, and nobody knows when a file came to be.
+    pub(crate) reuses_numbers: bool,
+    /// Whether `Plan` and `plan` are one name, as on Windows and macOS.
+    pub(crate) folds: bool,
 }
 
 /// A disk. It outlives the devices' crashes.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 const ROOT: u64 = 1;
 
 impl Disk {
-    pub(crate) fn new(clock: Clock, reuses_numbers: bool) -> Self {
+    pub(crate) fn new(clock: Clock, manners: Manners) -> Self {
         let root = Node { kind: NodeKind::Folder(BTreeMap::new()), modified: 0, changed: 0, born: 0 };
         let now = Content { nodes: BTreeMap::from([(ROOT, root)]) };
-        let state = State { safe: now.clone(), now, lines: Vec::new(), reuses_numbers, next: ROOT };
+        let state = State { safe: now.clone(), now, lines: Vec::new(), manners, next: ROOT };
         Self { state: Arc::new(Mutex::new(state)), clock }
     }
 
@@ -124,10 +133,12 @@ impl Disk {
     /// Renames as POSIX does: over a file, if there is one.
     pub(crate) fn rename(&self, from: &TreePath, to: &TreePath) -> io::Result<()> {
         self.by_hand(|state, tick| {
-            if to.names().starts_with(from.names()) {
+            let number = state.find(from).ok_or(io::ErrorKind::NotFound)?;
+            let above = (1..to.names().len()).map(|depth| to.names()[..depth].iter().cloned().collect());
+            if from == to || above.into_iter().any(|above: TreePath| state.find(&above) == Some(number)) {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
-            if let Some(old) = state.find(to) {
+            if let Some(old) = state.find(to).filter(|old| *old != number) {
                 let is_file = |number: u64| matches!(state.now.nodes[&number].kind, NodeKind::File(_));
                 if !is_file(old) || !state.find(from).is_some_and(is_file) {
                     return Err(io::ErrorKind::AlreadyExists.into());
@@ -140,6 +151,21 @@ impl Disk {
 
     pub(crate) fn remove_all(&self, path: &TreePath) -> io::Result<()> {
         self.by_hand(|state, _| state.unlink(path))
+    }
+
+    /// Returns what is at a path: nothing, a folder, or bytes.
+    pub(crate) fn text(&self, path: &TreePath) -> Option<Option<Bytes>> {
+        let state = self.lock();
+        match &state.now.nodes[&state.find(path)?].kind {
+            NodeKind::File(bytes) => Some(Some(bytes.clone())),
+            NodeKind::Folder(_) => Some(None),
+        }
+    }
+
+    /// Tells whether two paths lead to one thing.
+    pub(crate) fn is_same(&self, one: &TreePath, other: &TreePath) -> bool {
+        let state = self.lock();
+        state.find(one).is_some() && state.find(one) == state.find(other)
     }
 
     /// Returns all there is, by path; folders have no bytes.
@@ -163,9 +189,17 @@ impl Disk {
 impl State {
     fn find(&self, path: &TreePath) -> Option<u64> {
         path.names().iter().try_fold(ROOT, |number, name| match &self.now.nodes[&number].kind {
-            NodeKind::Folder(entries) => entries.get(name).copied(),
+            NodeKind::Folder(entries) => self.spelled(entries, name).map(|name| entries[&name]),
             NodeKind::File(_) => None,
         })
+    }
+
+    /// Returns how a directory spells a name, if it has it.
+    fn spelled(&self, entries: &BTreeMap<String, u64>, name: &str) -> Option<String> {
+        if !self.manners.folds {
+            return entries.contains_key(name).then(|| name.to_owned());
+        }
+        entries.keys().find(|entry| fold(entry) == fold(name)).cloned()
     }
 
     fn entries(&mut self, path: &TreePath) -> io::Result<&mut BTreeMap<String, u64>> {
@@ -176,8 +210,16 @@ impl State {
         }
     }
 
+    /// Takes a name out of the directory that has it.
+    fn take(&mut self, path: &TreePath) -> io::Result<u64> {
+        let folder = path.parent().unwrap_or_default();
+        let entries = self.entries(&folder)?.clone();
+        let name = self.spelled(&entries, path.name().unwrap_or_default()).ok_or(io::ErrorKind::NotFound)?;
+        self.entries(&folder)?.remove(&name).ok_or(io::ErrorKind::NotFound.into())
+    }
+
     fn number(&mut self) -> u64 {
-        if self.reuses_numbers {
+        if self.manners.reuses_numbers {
             let nodes = &self.now.nodes;
             let is_free = |number: &u64| !nodes.contains_key(number);
             return (ROOT..=nodes.len() as u64 + ROOT).find(is_free).unwrap_or(ROOT);
@@ -198,9 +240,7 @@ impl State {
     }
 
     fn unlink(&mut self, path: &TreePath) -> io::Result<()> {
-        let name = path.name().unwrap_or_default();
-        let number = self.entries(&path.parent().unwrap_or_default())?.remove(name);
-        let mut open = vec![number.ok_or(io::ErrorKind::NotFound)?];
+        let mut open = vec![self.take(path)?];
         while let Some(number) = open.pop() {
             if let Some(Node { kind: NodeKind::Folder(entries), .. }) = self.now.nodes.remove(&number) {
                 open.extend(entries.into_values());
@@ -210,14 +250,15 @@ impl State {
     }
 
     fn relink(&mut self, from: &TreePath, to: &TreePath, tick: i64) -> io::Result<()> {
-        if self.find(to).is_some() {
+        let number = self.find(from).ok_or(io::ErrorKind::NotFound)?;
+        if self.find(to).is_some_and(|there| there != number) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let number = self.find(from).ok_or(io::ErrorKind::NotFound)?;
+        // The directory must be there before anything is taken out of another.
+        self.entries(&to.parent().unwrap_or_default())?;
+        self.take(from)?;
         let name = to.name().unwrap_or_default().to_owned();
         self.entries(&to.parent().unwrap_or_default())?.insert(name, number);
-        let old = from.name().unwrap_or_default();
-        self.entries(&from.parent().unwrap_or_default())?.remove(old);
         if let Some(node) = self.now.nodes.get_mut(&number) {
             node.changed = tick;
         }
@@ -226,7 +267,7 @@ impl State {
 
     fn stamp(&self, number: u64) -> Stamp {
         let node = &self.now.nodes[&number];
-        let key = FileKey { number, born: (!self.reuses_numbers).then_some(node.born) };
+        let key = FileKey { number, born: (!self.manners.reuses_numbers).then_some(node.born) };
         let size = match &node.kind {
             NodeKind::File(bytes) => bytes.len() as u64,
             NodeKind::Folder(_) => 0,

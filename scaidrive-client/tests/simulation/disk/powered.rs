@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use scaidrive_client::fs::{Draft, Found, LocalFs, OpenFile};
@@ -13,21 +13,52 @@ use scaidrive_client::trees::Stamp;
 
 use super::{Disk, NodeKind};
 
-/// A power supply: so many operations, then none.
+/// What is wrong with a disk in one life of a device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Faults {
+    /// Nothing.
+    Nothing,
+    /// The power fails after so many operations.
+    PowerLost(i64),
+    /// Every now and then, as this seed has it, an operation fails.
+    Hiccups(u64),
+}
+
+/// A power supply, and what it makes of the disk.
 #[derive(Debug)]
-pub(crate) struct Power(AtomicI64);
+pub(crate) struct Power {
+    left: AtomicI64,
+    hiccups: Option<Mutex<fastrand::Rng>>,
+}
+
+/// More operations than any session needs.
+const ENOUGH: i64 = 1 << 40;
+
+/// Operations of which one fails, where some do.
+const HICCUP: u32 = 30;
 
 impl Power {
-    pub(crate) fn new(operations: i64) -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(operations)))
+    pub(crate) fn new(faults: Faults) -> Arc<Self> {
+        let left = if let Faults::PowerLost(left) = faults { left } else { ENOUGH };
+        let hiccups = match faults {
+            Faults::Hiccups(seed) => Some(Mutex::new(fastrand::Rng::with_seed(seed))),
+            _ => None,
+        };
+        Arc::new(Self { left: AtomicI64::new(left), hiccups })
     }
 
     fn spend(&self) -> io::Result<()> {
-        if self.0.fetch_sub(1, Ordering::SeqCst) > 0 { Ok(()) } else { Err(io::Error::other("no power")) }
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Err(io::Error::other("no power"));
+        }
+        match &self.hiccups {
+            Some(dice) if dice.lock().unwrap().u32(..HICCUP) == 0 => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.0.load(Ordering::SeqCst) < 0
+        self.left.load(Ordering::SeqCst) < 0
     }
 }
 
@@ -109,7 +140,7 @@ impl LocalFs for PoweredDisk {
     }
 
     fn is_case_sensitive(&self) -> bool {
-        true
+        !self.disk.lock().manners.folds
     }
 
     fn sync_folders(&self, _folders: &BTreeSet<TreePath>) -> io::Result<()> {
