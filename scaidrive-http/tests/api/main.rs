@@ -25,6 +25,7 @@ mod sockets;
 mod sync;
 mod system;
 mod transfers;
+mod upload_orders;
 mod uploads;
 mod walls;
 mod webhooks;
