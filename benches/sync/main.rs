@@ -139,7 +139,7 @@ fn batches(share: &str, round: usize, files: &[New]) -> Vec<Vec<u8>> {
         let hash: String = sha256(&file.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let path = format!("/{round}/{}", file.name);
         json!({
-            "client_change_id": path, "resource_type": "file", "change_type": "created", "new_path": path,
+            "client_change_id": format!("{share} {path}"), "resource_type": "file", "change_type": "created", "new_path": path,
             "size": file.bytes.len(), "checksum_sha256": hash, "mime_type": "text/plain",
             "modified_at": "2026-11-23T10:00:00Z", "chunks": [{ "sha256": hash, "size": file.bytes.len() }],
         })
