@@ -10,8 +10,8 @@ use super::mutation::{self, Mutation, Tx};
 use super::{shares, tree};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, ResourceKind, Result,
-    Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
+    AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, Queue, ResourceKind,
+    Result, Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
 };
 use crate::ports::Reads;
 
@@ -197,7 +197,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, share: &Share, new: &NewMember) -> R
 fn schedule(tx: &mut Tx<'_>, member: &Member) {
     if let Some(end) = member.expires_at {
         let key = format!("{EXPIRE}:{}:{}", member.id, end.as_micros());
-        tx.job(EXPIRE, key, json!({ "member": member.id }), end);
+        tx.job(Queue::Medium, EXPIRE, key, json!({ "member": member.id }), end);
     }
 }
 

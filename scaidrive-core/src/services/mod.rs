@@ -33,6 +33,7 @@ pub mod once;
 mod overview;
 pub mod paths;
 pub mod permissions;
+pub mod queue;
 pub mod quotas;
 pub mod retention;
 pub mod shares;

@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget, Result,
-    ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Queue, QuotaTarget,
+    Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
@@ -113,17 +113,24 @@ impl Tx<'_> {
     pub fn mail(&mut self, mail: &Mail) -> Result<()> {
         let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
         let key = format!("{MAIL}:{}", self.ids.ulid());
-        self.job(MAIL, key, payload, self.now);
+        self.job(Queue::High, MAIL, key, payload, self.now);
         Ok(())
     }
 
     /// Asks for work after the commit; jobs with the same key are one job.
-    pub fn job(&mut self, name: &str, dedup_key: String, payload: serde_json::Value, run_at: Timestamp) {
+    pub fn job(
+        &mut self,
+        queue: Queue,
+        name: &str,
+        dedup_key: String,
+        payload: serde_json::Value,
+        run_at: Timestamp,
+    ) {
         let job = JobRow {
             id: JobId::new(self.ids.ulid()),
             tenant: Some(self.caller.tenant),
             name: name.to_owned(),
-            queue: "low".to_owned(),
+            queue,
             dedup_key,
             payload,
             attempts: 0,
@@ -182,7 +189,7 @@ struct Done<T> {
     shares: BTreeSet<ShareId>,
     wakes_tenant: bool,
     position: i64,
-    has_jobs: bool,
+    queues: BTreeSet<Queue>,
 }
 
 impl<M: Mutation> MutationUnit<M> {
@@ -219,9 +226,10 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
         let shares = effects.changes.iter().map(|(_, change)| change.share).collect();
-        let (has_jobs, wakes_tenant) = (!effects.jobs.is_empty(), effects.wakes_tenant);
+        let queues = effects.jobs.iter().map(|job| job.queue).collect();
+        let wakes_tenant = effects.wakes_tenant;
         let position = self.settle(rows, effects, now).await?;
-        let done = Done { output, shares, wakes_tenant, position, has_jobs };
+        let done = Done { output, shares, wakes_tenant, position, queues };
         *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
         Ok(Outcome::Commit)
     }
@@ -329,9 +337,9 @@ async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
             tracing::warn!(%error, ?share, "a nudge was lost");
         }
     }
-    if done.has_jobs
-        && let Err(error) = drive.dispatch.wake().await
-    {
-        tracing::warn!(%error, "a wake-up was lost");
+    for queue in &done.queues {
+        if let Err(error) = drive.dispatch.wake(*queue).await {
+            tracing::warn!(%error, "a wake-up was lost");
+        }
     }
 }

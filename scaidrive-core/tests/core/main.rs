@@ -17,6 +17,7 @@ mod identity;
 mod layers;
 mod quotas;
 mod races;
+mod replicas;
 mod schema;
 mod secrecy;
 mod services;
