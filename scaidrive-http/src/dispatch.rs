@@ -7,9 +7,10 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Method, Response, Version};
+use hyper::{HeaderMap, Method, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 use scaidrive_core::model::{Caller, DeviceId, Error, Scope};
+use scaidrive_core::ports::Allowance;
 use scaidrive_core::services::identity::{self, RequestInfo};
 use tracing::Instrument;
 
@@ -20,6 +21,7 @@ use crate::reply::{Answer, Body};
 use crate::request::Request;
 use crate::routes::{Answering, Audience, Endpoint, Found, Route};
 use crate::socket::Presence;
+use crate::sockets::{self, Admission, Ending, Handshake, Token};
 use crate::{limits, once};
 
 /// The most bytes of path, query and header fields, together and each: what proxies allow.
@@ -152,10 +154,12 @@ async fn handle(
 ) -> Answer {
     let sent = request.body().size_hint().exact();
     let wants_body = request.method() != Method::HEAD;
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let query = Query::parse(head.uri.query());
     let headers = head.headers;
     let info = info(route, &headers, address, id);
+    // Browsers cannot send a header field with a socket; nothing else reads a token from there.
+    let in_query = query.text("token").map(str::to_owned);
     let asked = |headers, info| Request {
         for_operators: origin.audience == Audience::Operators,
         headers,
@@ -168,6 +172,15 @@ async fn handle(
         Endpoint::Public(handler) => {
             let allowance = limits::count_public(app, address, route.cost).await?;
             (allowance, handler(asked(headers, info)).await)
+        }
+        Endpoint::Socket(scope, language) => {
+            let is_bare = wants_body && sent == Some(0);
+            let handshake = Handshake::of(&headers, head.extensions.remove().filter(|_| is_bare))?;
+            let told = bearer(&headers).map(str::to_owned).or(in_query).unwrap_or_default();
+            let comer = Comer { token: told, address, info: info.clone() };
+            let (admission, allowance) = admit(app, route, scope, &comer).await?;
+            let language = language(&asked(headers, info))?;
+            (allowance, Ok(sockets::open(app, handshake, admission, Token(comer.token), language)))
         }
         Endpoint::User(scope, handler) => {
             let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
@@ -196,6 +209,45 @@ async fn handle(
         }
         Err(failure) => Err(failure.with_allowance(allowance)),
     }
+}
+
+/// Who wants to open a socket.
+struct Comer {
+    /// Empty where there is none.
+    token: String,
+    address: IpAddr,
+    info: RequestInfo,
+}
+
+/// Lets somebody onto a socket, or only so far as to be told why not.
+async fn admit(
+    app: &App,
+    route: &Route,
+    scope: Scope,
+    comer: &Comer,
+) -> Result<(Admission, Option<Allowance>), Failure> {
+    if comer.token.is_empty() {
+        let allowance = limits::count_public(app, comer.address, route.cost).await?;
+        return Ok((Err(Ending::UNAUTHENTICATED), allowance));
+    }
+    let caller = match authenticate(app, &comer.token, comer.address, comer.info.clone()).await {
+        Ok(caller) => caller,
+        Err(failure) => match failure.status() {
+            StatusCode::UNAUTHORIZED => return Ok((Err(Ending::UNAUTHENTICATED), None)),
+            StatusCode::FORBIDDEN => return Ok((Err(Ending::FORBIDDEN), None)),
+            _ => return Err(failure),
+        },
+    };
+    let allowance = limits::count(app, &caller, &comer.token, route.cost.into()).await?;
+    if caller.has_scope(scope) {
+        return Ok((Ok(caller), allowance));
+    }
+    Failure::from(Error::ScopeInsufficient { scope: scope.as_str() }).note_refusal(
+        app,
+        &caller,
+        &comer.info.tried,
+    );
+    Ok((Err(Ending::FORBIDDEN), allowance))
 }
 
 /// Returns the bytes that an answer is going to send, as far as it tells: they are not made yet.

@@ -137,6 +137,7 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     app.stop();
     no_more_jobs.cancel();
     while running.join_next().await.is_some() {}
+    app.sockets.ended().await;
     helpers.shutdown().await;
     journal::flush(drive).await?;
     Ok(())

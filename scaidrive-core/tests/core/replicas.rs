@@ -64,7 +64,7 @@ impl Drop for Server {
 
 fn nudge(position: i64) -> Nudge {
     let id = Ulid::from_parts(1, 7);
-    Nudge { tenant: TenantId::new(id), share: Some(ShareId::new(id)), position }
+    Nudge { tenant: TenantId::new(id), share: Some(ShareId::new(id)), user: None, position }
 }
 
 /// Returns once something is so; a test that waits for ever is ended by its runner.
@@ -94,9 +94,9 @@ async fn nudges_reach_every_replica_once() {
         assert_eq!(at_a.recv().await.unwrap(), News::Nudge(nudge(position)), "the own process hears it once");
         assert_eq!(at_b.recv().await.unwrap(), News::Nudge(nudge(position)));
     }
-    let tenant_wide = Nudge { share: None, ..nudge(101) };
-    b.pubsub.publish(tenant_wide.clone()).await.unwrap();
-    hear(&mut at_a, &News::Nudge(tenant_wide)).await;
+    let to_a_user = Nudge { share: None, user: Some("auth0|ann b".parse().unwrap()), ..nudge(101) };
+    b.pubsub.publish(to_a_user.clone()).await.unwrap();
+    hear(&mut at_a, &News::Nudge(to_a_user)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

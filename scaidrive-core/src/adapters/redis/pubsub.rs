@@ -109,7 +109,9 @@ impl Sender {
 
     fn add(&self, pipe: &mut Pipeline, nudge: &Nudge) {
         let share = nudge.share.map_or_else(|| "-".to_owned(), |share| share.to_string());
-        let message = format!("{} {}", self.origin, nudge.position);
+        // A user's id is its provider's word: it comes last, whatever is in it.
+        let user = nudge.user.as_ref().map(|user| format!(" {user}")).unwrap_or_default();
+        let message = format!("{} {}{user}", self.origin, nudge.position);
         pipe.publish(format!("{HEARTBEATS}:{}:{share}", nudge.tenant), message).ignore();
     }
 }
@@ -175,9 +177,11 @@ fn read(message: &Msg, origin: &str) -> Option<News> {
 
 fn nudge(channel: &str, rest: &str) -> Option<Nudge> {
     let (tenant, share) = channel.split_once(':')?;
+    let (position, user) = rest.split_once(' ').map_or((rest, None), |(at, user)| (at, Some(user)));
     Some(Nudge {
         tenant: tenant.parse().ok()?,
         share: if share == "-" { None } else { Some(share.parse().ok()?) },
-        position: rest.parse().ok()?,
+        user: user.map(str::parse).transpose().ok()?,
+        position: position.parse().ok()?,
     })
 }
