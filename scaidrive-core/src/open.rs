@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::adapters::blobs::{self, S3Settings};
 use crate::adapters::limiter::LocalLimiter;
-use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, RandomIds, SystemClock};
+use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, NoMailer, RandomIds, SystemClock};
 #[cfg(feature = "oidc")]
 use crate::adapters::oidc::{OidcProvider, OidcSettings};
 #[cfg(feature = "redis")]
 use crate::adapters::redis;
 use crate::adapters::sql::SqlStore;
-use crate::config::{Config, ObjectsConfig};
+use crate::config::{Config, Environment, ObjectsConfig};
 use crate::model::{ChunkingParams, Error, Result};
-use crate::ports::{BlobStore, Clock, Dispatch, Ids, Limiter, PubSub};
+use crate::ports::{BlobStore, Clock, Dispatch, Ids, Limiter, Mailer, PubSub};
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
@@ -51,7 +51,8 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         pubsub,
         dispatch,
         limiter,
-        mailer: Arc::new(LogMailer),
+        mailer: mailer(config)?,
+        public_url: config.public_url.clone(),
         identity: None,
         audit_key: audit_key(config)?,
         journal: Journal::default(),
@@ -60,6 +61,25 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         uploads: Uploads::default(),
         cache: ChunkCache::new(CACHE_BYTES),
         deduplicated: Tally::default(),
+    })
+}
+
+/// Returns who delivers mail.
+fn mailer(config: &Config) -> Result<Arc<dyn Mailer>> {
+    #[cfg(feature = "scaisend")]
+    if let Some(mail) = &config.mail {
+        let key = mail.api_key.reveal().to_owned();
+        return Ok(Arc::new(crate::adapters::scaisend::ScaiSend::new(&mail.url, key, mail.from.clone())?));
+    }
+    #[cfg(not(feature = "scaisend"))]
+    if config.mail.is_some() {
+        return Err(Error::Config {
+            faults: vec!["SCAIDRIVE_SCAISEND_URL: this build has no ScaiSend".to_owned()],
+        });
+    }
+    Ok(match config.environment {
+        Environment::Dev => Arc::new(LogMailer),
+        Environment::Production => Arc::new(NoMailer),
     })
 }
 

@@ -45,6 +45,18 @@ impl Ids for RandomIds {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogMailer;
 
+/// Delivers no mail, and says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoMailer;
+
+#[async_trait]
+impl Mailer for NoMailer {
+    async fn send(&self, mail: &Mail) -> Result<()> {
+        tracing::warn!(subject = mail.subject, "a mail is not sent: SCAIDRIVE_SCAISEND_URL is not set");
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Mailer for LogMailer {
     async fn send(&self, mail: &Mail) -> Result<()> {

@@ -10,5 +10,7 @@ pub mod local;
 pub mod oidc;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "scaisend")]
+pub mod scaisend;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -65,6 +65,17 @@ pub struct S3Config {
     pub secret_key: String,
 }
 
+/// Who delivers mail, and in whose name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailConfig {
+    /// Base URL of ScaiSend.
+    pub url: String,
+    /// Its API key.
+    pub api_key: Secret,
+    /// The sender's address.
+    pub from: String,
+}
+
 /// Where objects lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectsConfig {
@@ -125,6 +136,8 @@ pub struct Config {
     pub gc_grace: Duration,
     /// How long accepting goes on after SIGTERM.
     pub drain_delay: Duration,
+    /// Who delivers mail; nothing where nobody does.
+    pub mail: Option<MailConfig>,
     /// Queues whose jobs are run; never none.
     pub queues: Vec<Queue>,
     /// Whether metrics carry labels with unbounded values.
@@ -162,6 +175,7 @@ impl Config {
             log_format: LogFormat::Text,
             gc_grace: Duration::from_secs(24 * 3600),
             drain_delay: Duration::from_secs(5),
+            mail: None,
             queues: Queue::ALL.to_vec(),
             metrics_detail: false,
         }

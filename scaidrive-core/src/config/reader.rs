@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::variables::VARIABLES;
-use super::{Config, Environment, LogFormat, ObjectsConfig, S3Config, Secret};
+use super::{Config, Environment, LogFormat, MailConfig, ObjectsConfig, S3Config, Secret};
 use crate::model::Queue;
 
 /// What is read, and what is wrong with it.
@@ -76,6 +76,7 @@ impl Reader<'_> {
             ),
             gc_grace: self.parse("SCAIDRIVE_GC_GRACE", defaults.gc_grace, duration),
             drain_delay: self.parse("SCAIDRIVE_DRAIN_DELAY", defaults.drain_delay, duration),
+            mail: self.mail(),
             queues: self.parse("SCAIDRIVE_QUEUES", defaults.queues, queues),
             metrics_detail: self.flag("SCAIDRIVE_METRICS_DETAIL"),
         }
@@ -164,6 +165,18 @@ impl Reader<'_> {
             secret_key: need("SCAIDRIVE_S3_SECRET_KEY", secret_key),
             region: self.get("SCAIDRIVE_S3_REGION").unwrap_or_else(|| "us-east-1".to_owned()),
         })
+    }
+
+    /// The three variables of mail belong together.
+    fn mail(&mut self) -> Option<MailConfig> {
+        let url = self.url("SCAIDRIVE_SCAISEND_URL", &["http", "https"])?;
+        let (api_key, from) = (self.secret("SCAIDRIVE_SCAISEND_API_KEY"), self.word("SCAIDRIVE_MAIL_FROM"));
+        let needed =
+            [("SCAIDRIVE_SCAISEND_API_KEY", api_key.is_none()), ("SCAIDRIVE_MAIL_FROM", from.is_none())];
+        for (name, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
+            self.faults.push(format!("{name}: is not set, but SCAIDRIVE_SCAISEND_URL is"));
+        }
+        Some(MailConfig { url, api_key: api_key?, from: from? })
     }
 
     fn cors(&self, production: bool) -> Vec<String> {

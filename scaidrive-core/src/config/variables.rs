@@ -87,6 +87,13 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("SCAIDRIVE_DRAIN_DELAY", "5s", "how long accepting goes on after SIGTERM; 0 in `serve`"),
     variable(
+        "SCAIDRIVE_SCAISEND_URL",
+        "",
+        "delivers mail; without it the log gets it in dev, and nobody in production",
+    ),
+    secret(variable("SCAIDRIVE_SCAISEND_API_KEY", "", "its API key")),
+    variable("SCAIDRIVE_MAIL_FROM", "", "address that mail comes from"),
+    variable(
         "SCAIDRIVE_QUEUES",
         "high,medium,low",
         "queues whose jobs a worker runs, comma-separated; together the workers must have all",

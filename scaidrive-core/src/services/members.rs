@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::access::{self, Located, Right, Standpoint};
 use super::acl::{access_changed, known_principal};
+use super::letters::{self, Addressed, Letter};
 use super::mutation::{self, Mutation, Tx};
 use super::{shares, tree};
 use crate::Drive;
@@ -171,9 +172,24 @@ impl Mutation for Add {
         check_expiry(self.new.expires_at, tx.now)?;
         known_principal(tx.rows, tx.caller, &self.new.principal).await?;
         let member = insert(tx, &share, &self.new).await?;
+        welcome(tx, &share, &member).await?;
         tx.created(member.id);
         one(tx.rows, tx.caller, member).await
     }
+}
+
+/// Asks for the mail that tells a user of a share; a group's members find it among their shares.
+async fn welcome(tx: &mut Tx<'_>, share: &Share, member: &Member) -> Result<()> {
+    let Principal::User(id) = &member.principal else { return Ok(()) };
+    let user = tx.rows.user(tx.caller.tenant, id).await?;
+    let Some(to) = user.and_then(|user| user.email).filter(|_| *id != tx.caller.user) else { return Ok(()) };
+    let letter = Letter::Shared {
+        share: share.name.clone(),
+        sharer: letters::name_of_caller(tx).await?,
+        role: member.role.to_string(),
+        until: member.expires_at.map(|end| end.to_string()),
+    };
+    tx.mail(&Addressed { to, letter })
 }
 
 /// Inserts a membership and tells everybody concerned.

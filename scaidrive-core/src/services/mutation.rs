@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ulid::Ulid;
 
+use super::letters::{self, Addressed};
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
@@ -19,7 +20,7 @@ use crate::model::{
     ResourceKind, Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
-use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
+use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
 
 /// How often an outcome that a broken connection hid is looked up before the caller is told so.
 const LOOKUPS: u32 = 5;
@@ -122,7 +123,7 @@ impl Tx<'_> {
     }
 
     /// Asks for a mail after the commit.
-    pub fn mail(&mut self, mail: &Mail) -> Result<()> {
+    pub fn mail(&mut self, mail: &Addressed) -> Result<()> {
         let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
         let key = format!("{MAIL}:{}", self.ids.ulid());
         self.job(Queue::High, MAIL, key, payload, self.now);
@@ -260,6 +261,10 @@ impl<M: Mutation> MutationUnit<M> {
         let usage = effects.usage.into_sorted();
         let head = rows.advance(tenant, &usage, count).await?;
         let warnings = quotas::enforce(rows, tenant, &usage, &effects.announced, now).await?;
+        for warning in &warnings {
+            self.warn(rows, warning, now).await?;
+        }
+        let warnings = warnings.iter().map(quotas::Warning::event).collect();
         rows.append_audit(tenant, &self.later_rows(warnings, now)).await?;
         let first = head - i64::from(count) + 1;
         let changes: Vec<LoggedChange> = effects
@@ -270,6 +275,28 @@ impl<M: Mutation> MutationUnit<M> {
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
+    }
+
+    /// Asks for the mail that warns of a quota; workers find it at their next look.
+    async fn warn(&self, rows: &mut dyn Writes, warning: &quotas::Warning, now: Timestamp) -> Result<()> {
+        let tenant = self.caller.tenant;
+        for mail in letters::warnings(rows, tenant, &warning.quota, warning.used).await? {
+            let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
+            let id = JobId::new(self.ids.ulid());
+            let job = JobRow {
+                id,
+                tenant: Some(tenant),
+                name: MAIL.to_owned(),
+                queue: Queue::High,
+                dedup_key: format!("{MAIL}:{id}"),
+                payload,
+                attempts: 0,
+                run_at: now,
+                every_secs: None,
+            };
+            rows.insert_job(&job, now).await?;
+        }
+        Ok(())
     }
 
     /// Notes what the request made, if it must have one effect and this is it.
