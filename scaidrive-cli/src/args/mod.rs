@@ -8,9 +8,11 @@ use crate::exit;
 
 mod access;
 mod people;
+mod sync;
 
 pub(crate) use access::{Acl, Entry, Member, Owner};
 pub(crate) use people::{Group, Tenant, User};
+pub(crate) use sync::Sync;
 
 /// Administers ScaiDrive: on a data directory, or on the production configuration of the environment.
 #[derive(Debug, Parser)]
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Copy a share or a folder of it into a directory
     Export(Export),
+    /// Keep a directory and a share of a server together
+    Sync(Sync),
     /// List a folder
     Ls(Ls),
     /// Show what is used, logically and in the store

@@ -19,6 +19,7 @@ mod quotas;
 mod shares;
 mod skipped;
 mod stats;
+mod sync;
 mod tenants;
 mod token;
 mod users;
@@ -33,6 +34,7 @@ use crate::session::Session;
 pub(crate) async fn run(args: &Args) -> Result<Code> {
     match &args.command {
         Command::Config(command) => return config::run(args, command),
+        Command::Sync(what) => return sync::run(args, what).await,
         Command::Init | Command::Migrate => {
             let session = Session::open_new(args).await?;
             let outcome = match args.command {
@@ -66,7 +68,7 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Fsck(what) => fsck::run(session, args, what).await,
         Command::Audit(command) => audit::run(session, args, command).await,
         Command::Quota(command) => quotas::run(session, args, command).await,
-        Command::Init | Command::Migrate | Command::Config(_) => Ok(Code::Done),
+        Command::Init | Command::Migrate | Command::Config(_) | Command::Sync(_) => Ok(Code::Done),
     }
 }
 

@@ -248,6 +248,7 @@ const COMMANDS: &[&str] = &[
     "owner",
     "import",
     "export",
+    "sync",
     "ls",
     "stats",
     "gc",

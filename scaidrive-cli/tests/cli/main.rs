@@ -5,4 +5,5 @@
 mod access;
 mod commands;
 mod program;
+mod sync;
 mod transfer;

@@ -58,3 +58,32 @@ fn only_adapters_know_databases_and_stores() {
         }
     }
 }
+
+/// A crate, and which others of the workspace it may need. Its tests may need more.
+const CRATES: [(&str, &[&str]); 5] = [
+    ("scaidrive-core", &[]),
+    ("scaidrive-client", &[]),
+    ("scaidrive-http", &["scaidrive-core"]),
+    ("scaidrive-cli", &["scaidrive-client", "scaidrive-core"]),
+    ("scaidrive-embed", &["scaidrive-core"]),
+];
+
+/// Returns the crates of the workspace that a manifest needs, tests apart.
+fn needed(manifest: &str) -> impl Iterator<Item = &str> {
+    let sections = manifest.split("\n[").filter(|section| {
+        let head = section.split(']').next().unwrap_or_default();
+        head.ends_with("dependencies") && !head.ends_with("dev-dependencies")
+    });
+    let names = sections.flat_map(str::lines).filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| name.starts_with("scaidrive-"))
+}
+
+#[test]
+fn consumers_know_the_core_and_not_each_other_and_the_client_knows_the_contract_alone() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (name, allowed) in CRATES {
+        let manifest = std::fs::read_to_string(workspace.join(name).join("Cargo.toml")).unwrap();
+        let needed: Vec<&str> = needed(&manifest).collect();
+        assert_eq!(needed, allowed, "{name}");
+    }
+}
