@@ -13,6 +13,7 @@ mod devices;
 mod edges;
 mod failures;
 mod feed;
+mod feed_cursors;
 mod feed_races;
 mod identity;
 mod layers;
