@@ -35,7 +35,10 @@ fn recorder(statuses: &'static [u16]) -> (String, Receiver<Sent>) {
             }
             let header = |name: &str| {
                 let found = lines.iter().filter_map(|line| line.split_once(": "));
-                found.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+                found
+                    .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value.to_owned())
+                    .next()
             };
             let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
             reader.read_exact(&mut body).unwrap();
@@ -76,7 +79,8 @@ async fn an_invitation_is_mailed_and_tried_again_until_it_is_taken() {
         assert_eq!(mail.body["from"], json!({ "email": "drive@example.org" }));
         assert_eq!(mail.body["subject"], "You are invited to R&D");
         assert_eq!(mail.body["content"][0]["type"], "text/plain");
-        let [text, html] = [0, 1].map(|part| mail.body["content"][part]["value"].as_str().unwrap().to_owned());
+        let [text, html] =
+            [0, 1].map(|part| mail.body["content"][part]["value"].as_str().unwrap().to_owned());
         assert!(text.contains("come <in>") && text.contains("https://drive.example"), "{text}");
         assert!(html.contains("R&amp;D") && html.contains("come &lt;in&gt;"), "{html}");
     }
@@ -98,11 +102,11 @@ async fn who_is_let_into_a_share_or_runs_out_of_room_is_told() {
     let put = server.request(reqwest::Method::PUT, "/quotas/users/usr_bob").json(&limit);
     crate::server::Reply::of(put).await.ok();
     let token = server.mint(server.tenant(), "usr_bob", &[scaidrive_core::model::Scope::FilesWrite]);
-    let form = reqwest::multipart::Form::new().text("share_id", share).part(
-        "file",
-        reqwest::multipart::Part::bytes(vec![7; 900]).file_name("large"),
-    );
-    let upload = server.client.post(format!("{}/api/v1/files", server.url)).bearer_auth(token).multipart(form);
+    let form = reqwest::multipart::Form::new()
+        .text("share_id", share)
+        .part("file", reqwest::multipart::Part::bytes(vec![7; 900]).file_name("large"));
+    let upload =
+        server.client.post(format!("{}/api/v1/files", server.url)).bearer_auth(token).multipart(form);
     crate::server::Reply::of(upload).await.created();
     let mail = sent.recv().unwrap().body;
     assert_eq!(mail["personalizations"][0]["to"][0]["email"], "bob@example.org");
