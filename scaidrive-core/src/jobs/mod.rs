@@ -9,6 +9,7 @@ mod expire;
 mod forget;
 mod mail;
 pub mod seal;
+mod sweep;
 mod uploads;
 mod worker;
 
@@ -52,5 +53,7 @@ fn all() -> Vec<Box<dyn Job>> {
         Box::new(uploads::CompleteUpload),
         Box::new(uploads::ClearUpload),
         Box::new(uploads::SweepUploads),
+        Box::new(sweep::SweepTrash),
+        Box::new(sweep::SweepVersions),
     ]
 }

@@ -41,6 +41,7 @@ pub mod retention;
 pub mod shares;
 pub mod sign_in;
 pub mod snapshot;
+pub mod sweep;
 pub mod tally;
 pub mod tenants;
 pub(crate) mod transaction;

@@ -24,6 +24,7 @@ mod schema;
 mod secrecy;
 mod services;
 mod snapshot;
+mod sweeps;
 mod uploads;
 mod views;
 mod webhooks;
