@@ -206,10 +206,10 @@ impl Worker {
         match transact(&self.0.drive, step).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(job = %row.id, name = row.name, "a job was somebody else's when it ended")
+                tracing::warn!(job = %row.id, name = row.name, "a job was somebody else's when it ended");
             }
             Err(error) => {
-                tracing::warn!(%error, job = %row.id, "what became of a job is not noted: it runs again")
+                tracing::warn!(%error, job = %row.id, "what became of a job is not noted: it runs again");
             }
         }
     }
@@ -246,11 +246,10 @@ impl Worker {
             tokio::time::sleep(LEASE / 4).await;
             match transact(&self.0.drive, Step::Keep(row.clone())).await {
                 Ok(true) => renewed = Instant::now(),
-                Ok(false) => return,
                 Err(error) if renewed.elapsed() < LEASE * 3 / 4 => {
                     tracing::warn!(%error, job = %row.id, "a lease is not renewed; trying again");
                 }
-                Err(_) => return,
+                Ok(false) | Err(_) => return,
             }
         }
     }

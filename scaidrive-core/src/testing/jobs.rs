@@ -151,7 +151,10 @@ async fn dead_ones_wait_for_somebody(store: &Store, job: &JobRow) {
     let mut rows = store.read().await.expect("rows can be read");
     let dead = rows.job(job.id).await.expect("a job can be read").expect("it is kept");
     assert_eq!((dead.state, dead.last_error.as_deref()), (JobState::Dead, Some("why")));
-    assert_eq!(rows.jobs(JobState::Dead, None, 1000).await.expect("jobs can be listed"), [dead.clone()]);
+    assert_eq!(
+        rows.jobs(JobState::Dead, None, 1000).await.expect("jobs can be listed"),
+        std::slice::from_ref(&dead)
+    );
     assert_eq!(rows.jobs(JobState::Dead, Some(job.id), 10).await.expect("jobs can be listed"), []);
     drop(rows);
     let revive: Step = |rows, job| Box::pin(async move { rows.revive_job(job.id, at(2)).await });

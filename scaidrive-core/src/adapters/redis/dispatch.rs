@@ -47,9 +47,9 @@ impl RedisDispatch {
             None => self.connect().await?,
         };
         let mut command = redis::cmd("BLPOP");
-        queues.iter().for_each(|queue| {
+        for queue in queues {
             command.arg(list(*queue));
-        });
+        }
         command.arg(WAIT.as_secs());
         command.exec_async(&mut redis).await?;
         *place = Some(redis);
