@@ -108,9 +108,9 @@ impl Engine {
     }
 
     /// Sends again what was sent in another life and not answered, or not heard.
-    pub(super) async fn settle_sent(&mut self) -> Result<()> {
+    pub(super) async fn settle_sent(&mut self, round: &mut Round) -> Result<()> {
         let Some(batch) = self.state().sent.clone() else { return Ok(()) };
-        self.apply(*batch, &mut Created::new(), &mut Round::default()).await
+        self.apply(*batch, &mut Created::new(), round).await
     }
 
     /// Sends what was written down, and remembers what becomes of it.
@@ -122,6 +122,9 @@ impl Engine {
                 self.commit(vec![Record::Answered])?;
                 return Err(if matches!(error, Error::NotFound(_)) { Error::ShareLost } else { error });
             }
+            Err(error @ Error::Refused { .. }) => {
+                return self.apply_less(batch, &error, created, round).await;
+            }
             // Its state is not known: it is sent again.
             Err(error) => return Err(error),
         };
@@ -132,6 +135,29 @@ impl Engine {
         }
         records.push(Record::Answered);
         self.commit(records)
+    }
+
+    /// Sends the halves of what was refused as a whole: whichever change it is cannot be sent, nor will it ever be.
+    async fn apply_less(
+        &mut self,
+        mut batch: Batch,
+        error: &Error,
+        created: &mut Created,
+        round: &mut Round,
+    ) -> Result<()> {
+        self.commit(vec![Record::Answered])?;
+        if let [(_, step)] = batch.changes.as_slice() {
+            round.failed += 1;
+            self.failed(step.signature(), step.path(), &error.to_string(), true);
+            return Ok(());
+        }
+        let rest = batch.changes.split_off(batch.changes.len() / 2);
+        let rest = Batch { changes: rest, ..batch.clone() };
+        for half in [batch, rest] {
+            self.commit(vec![Record::Sent(Box::new(half.clone()))])?;
+            Box::pin(self.apply(half, created, round)).await?;
+        }
+        Ok(())
     }
 
     /// Returns the change that a step is.

@@ -120,6 +120,7 @@ impl World {
                 0..4 => Passage::AnswerLost,
                 4..7 => Passage::Twice,
                 7..9 => Passage::Closed,
+                9..11 => Passage::Narrow,
                 _ => Passage::Open,
             };
             return self.pass(number, passage).await;
@@ -202,7 +203,7 @@ impl World {
     }
 
     /// Runs a session from beginning to end; returns what it came to, unless the share is lost to it.
-    async fn run(&mut self, number: usize) -> Option<Round> {
+    pub(crate) async fn run(&mut self, number: usize) -> Option<Round> {
         let seed = self.dice.u64(..);
         let mut progress = self.devices[number].start(seed, Faults::Nothing).await;
         while let Progress::Waiting(_) = progress {
