@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::nudges::Nudges;
 use crate::once::UnderWay;
 use crate::routes::Router;
+use crate::sockets::Sockets;
 
 /// How many of those that were woken look at the database at once: fewer than it has connections, so that requests
 /// find one.
@@ -36,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) under_way: UnderWay,
     /// Wakes those who wait for changes.
     pub(crate) nudges: Nudges,
+    /// Every open socket.
+    pub(crate) sockets: Sockets,
     turns: Semaphore,
     stopping: watch::Sender<bool>,
 }
@@ -60,6 +63,7 @@ impl App {
             router: Router::new(),
             under_way: UnderWay::default(),
             nudges: Nudges::default(),
+            sockets: Sockets::default(),
             turns: Semaphore::new(TURNS),
             stopping: watch::Sender::new(false),
         }))

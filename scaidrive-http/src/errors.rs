@@ -171,6 +171,20 @@ impl Failure {
         self
     }
 
+    /// Returns its status.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns what is told of it where there is no answer to carry it.
+    pub(crate) fn told(&self) -> Value {
+        let mut told = json!({ "code": self.code, "detail": self.message });
+        if let Some(wait) = self.retry_after {
+            told["retry_after"] = json!(seconds(wait));
+        }
+        told
+    }
+
     /// Tells how the limit stands that refused the request.
     #[must_use]
     pub(crate) fn with_allowance(self, allowance: Allowance) -> Self {

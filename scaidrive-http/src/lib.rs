@@ -24,4 +24,5 @@ pub mod roles;
 mod routes;
 mod server;
 mod socket;
+mod sockets;
 mod upload;

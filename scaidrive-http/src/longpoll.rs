@@ -34,7 +34,7 @@ pub(crate) async fn answer(
 ) -> Result<Changes, Failure> {
     let deadline = Instant::now() + question.wait;
     // Before the first look: what happens in between wakes.
-    let mut waiter = app.nudges.waiter(caller.tenant);
+    let mut waiter = app.nudges.waiter(caller.tenant, &caller.user);
     let mut page = first_page(app, caller, question).await?;
     while page.changes.is_empty() && !page.has_more && Instant::now() < deadline {
         let concerns = |share| question.share.is_none_or(|wanted| wanted == share);

@@ -53,7 +53,7 @@ fn operation(route: &Route) -> Value {
     if !route.takes.is_empty() {
         operation["requestBody"] = json!({ "required": true, "content": content(route.takes) });
     }
-    if let Endpoint::User(scope, _) = route.endpoint {
+    if let Endpoint::User(scope, _) | Endpoint::Socket(scope, _) = route.endpoint {
         operation["security"] = json!([{ "bearer": [] }]);
         operation["x-required-scope"] = json!(scope);
     }

@@ -134,6 +134,7 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     tokio::time::sleep(app.config.drain_delay).await;
     app.stop();
     while running.join_next().await.is_some() {}
+    app.sockets.ended().await;
     helpers.shutdown().await;
     journal::flush(drive).await?;
     Ok(())

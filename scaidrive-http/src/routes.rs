@@ -9,9 +9,11 @@ use std::sync::LazyLock;
 use hyper::Method;
 use scaidrive_core::model::{Caller, Scope};
 
+use crate::errors::Failure;
 use crate::handlers::{auth, files, folders, me, shares, system, transfers, trash, versions, webhooks};
 use crate::reply::Answer;
 use crate::request::Request;
+use crate::sockets::Language;
 
 /// Which listener a route is served on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,13 @@ pub(crate) enum Endpoint {
     Public(fn(Request) -> Answering),
     /// Answers who has a token with this scope.
     User(Scope, fn(Caller, Request) -> Answering),
+    /// Becomes a socket, on which a language is spoken with who has a token with this scope. Others are let in, too, but
+    /// only to be told by a close code that they may not stay: browsers show their programs nothing else.
+    Socket(Scope, Speaks),
 }
+
+/// Returns the language that is spoken on the socket that a request asks for.
+pub(crate) type Speaks = fn(&Request) -> Result<Language, Failure>;
 
 /// What answers a request again that made something before: from what it made.
 #[derive(Clone, Copy)]
@@ -136,8 +144,12 @@ const PUT: Method = Method::PUT;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
-/// Makes a row: `public METHOD "path" cost handler` or `SCOPE METHOD "path" cost handler`.
+/// Makes a row: `public METHOD "path" cost handler`, `SCOPE METHOD "path" cost handler`, or `socket SCOPE "path" cost
+/// language`.
 macro_rules! route {
+    (socket $scope:ident $path:literal $cost:literal $language:path) => {
+        Route::new(GET, $path, $cost, Endpoint::Socket($scope, $language))
+    };
     (public $method:ident $path:literal $cost:literal $handler:path) => {
         Route::new($method, $path, $cost, Endpoint::Public(|request| Box::pin($handler(request))))
     };
@@ -425,10 +437,11 @@ mod tests {
     use super::*;
 
     /// Returns who may call, in a word.
-    fn access(route: &Route) -> &'static str {
+    fn access(route: &Route) -> String {
         match route.endpoint {
-            Endpoint::Public(_) => "public",
-            Endpoint::User(scope, _) => scope.as_str(),
+            Endpoint::Public(_) => "public".to_owned(),
+            Endpoint::User(scope, _) => scope.to_string(),
+            Endpoint::Socket(scope, _) => format!("ws:{scope}"),
         }
     }
 

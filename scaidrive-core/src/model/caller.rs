@@ -116,6 +116,8 @@ pub struct Caller {
     pub is_system: bool,
     /// What the token allows.
     pub scopes: Vec<Scope>,
+    /// When the token expires, where there is one: for what stays open longer than a request.
+    pub expires_at: Option<Timestamp>,
     /// How much may be asked in a minute.
     pub rate_limits: RateLimits,
     /// Makes a repeated request have one effect, where the client asked for that.
@@ -145,6 +147,7 @@ impl Caller {
             claims: None,
             is_system: false,
             scopes: vec![Scope::All],
+            expires_at: None,
             rate_limits: RateLimits::default(),
             once: None,
             device: None,

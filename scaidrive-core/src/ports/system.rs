@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
-use crate::model::{Result, ShareId, TenantId, Timestamp};
+use crate::model::{Result, ShareId, TenantId, Timestamp, UserId};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -20,13 +20,15 @@ pub trait Ids: Send + Sync + fmt::Debug {
     fn ulid(&self) -> Ulid;
 }
 
-/// Says that something in a share has changed: a nudge to read the feed, never the truth itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Says that something has changed: a nudge to read the feed, or to look at what else is so, never the truth itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nudge {
     /// The tenant.
     pub tenant: TenantId,
     /// The share, or nothing where only the tenant is known.
     pub share: Option<ShareId>,
+    /// The only user whom it concerns, where it is one.
+    pub user: Option<UserId>,
     /// A position up to which the tenant's feed can be read.
     pub position: i64,
 }

@@ -2,9 +2,11 @@
 //!
 //! A device belongs to its user; its id is the client's own word, and means nothing to others.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::Serialize;
-use std::time::Duration;
 
 use super::access::{self, Right};
 use super::feed;
@@ -107,6 +109,8 @@ impl Mutation for Register {
             Device { id, device_id, device_name, platform, client_version, last_seen_at: tx.now, created_at };
         tx.rows.put_device(tenant, user, &device).await?;
         tx.created(&device.device_id);
+        // What it has open already is told from now on, and ends with it.
+        tx.wake(user);
         tx.audit(event(if is_new { "device.register" } else { "device.update" }, &device.device_id));
         // A rival may have been first: then the id is its.
         let stored = tx.rows.device(tenant, user, &device.device_id).await?;
@@ -152,7 +156,7 @@ impl Mutation for Remove {
         if !tx.rows.delete_device(tx.caller.tenant, &tx.caller.user, &self.id).await? {
             return Err(Error::NotFound);
         }
-        tx.wake();
+        tx.wake(&tx.caller.user);
         tx.audit(event("device.remove", &self.id));
         Ok(())
     }
@@ -305,6 +309,21 @@ pub async fn preferences(
     Ok(rows.preferences(seat).await?.unwrap_or_default())
 }
 
+/// Returns when each of a device's preferences was set last, for who has it tell when that changes; nothing for a device
+/// that is not registered. One that is counts as seen.
+pub async fn preference_times(
+    drive: &Drive,
+    caller: &Caller,
+    id: &DeviceId,
+) -> Result<Option<BTreeMap<ShareId, Timestamp>>> {
+    let mut rows = drive.read().await?;
+    let Some(device) = rows.device(caller.tenant, &caller.user, id).await? else { return Ok(None) };
+    let times = rows.preference_times(caller.tenant, &caller.user, id).await?;
+    drop(rows);
+    note_seen(drive, caller, &device).await?;
+    Ok(Some(times.into_iter().collect()))
+}
+
 /// Says what a device wants to have of a share.
 pub async fn set_preferences(
     drive: &Drive,
@@ -341,7 +360,7 @@ impl Mutation for SetPreferences {
         let seat =
             Seat { tenant: tx.caller.tenant, user: &tx.caller.user, device: &self.id, share: self.share };
         tx.rows.set_preferences(seat, &self.wanted, tx.now).await?;
-        tx.wake();
+        tx.wake(&tx.caller.user);
         let payload = serde_json::json!({ "share_id": self.share, "mode": self.wanted.mode });
         tx.audit(event("device.preferences", &self.id).with(payload));
         Ok(self.wanted.clone())

@@ -32,14 +32,15 @@ async fn look(drive: &Drive, heads: &mut HashMap<TenantId, i64>) -> Result<()> {
     for tenant in tenants::list(drive).await? {
         let position = drive.read().await?.head(tenant.id).await?;
         if heads.insert(tenant.id, position) != Some(position) {
-            publish(drive, Nudge { tenant: tenant.id, share: None, position }).await;
+            publish(drive, Nudge { tenant: tenant.id, share: None, user: None, position }).await;
         }
     }
     Ok(())
 }
 
 async fn publish(drive: &Drive, nudge: Nudge) {
+    let tenant = nudge.tenant;
     if let Err(error) = drive.pubsub.publish(nudge).await {
-        tracing::warn!(%error, tenant = %nudge.tenant, "a nudge was lost");
+        tracing::warn!(%error, %tenant, "a nudge was lost");
     }
 }

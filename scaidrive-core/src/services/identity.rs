@@ -55,6 +55,7 @@ pub(super) async fn let_in(
     let Claims { user, email, name, groups, scopes, service_account, issued_at, expires_at, .. } = claims;
     let caller = Caller {
         scopes,
+        expires_at: Some(expires_at),
         claims: Some(GroupClaims { groups, issued_at }),
         ip: request.ip,
         user_agent: request.user_agent,

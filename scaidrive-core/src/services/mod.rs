@@ -23,6 +23,7 @@ pub mod ingest;
 mod inserts;
 pub mod invitations;
 pub mod journal;
+pub mod live;
 pub mod me;
 pub mod members;
 pub mod moves;

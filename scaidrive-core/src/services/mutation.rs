@@ -15,8 +15,8 @@ use ulid::Ulid;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget, Result,
-    ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget,
+    ResourceKind, Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
@@ -57,7 +57,19 @@ struct Effects {
     audit: Vec<AuditEvent>,
     jobs: Vec<JobRow>,
     created: Option<String>,
-    wakes_tenant: bool,
+    wakes: BTreeSet<UserId>,
+}
+
+impl Effects {
+    /// Returns whom this concerns: readers of shares, users, and everybody where it may be somebody who does not read
+    /// the share yet, or no more.
+    fn nudges(&self) -> Vec<(Option<ShareId>, Option<UserId>)> {
+        let shares: BTreeSet<ShareId> = self.changes.iter().map(|(_, change)| change.share).collect();
+        let is_about_share = |(_, change): &(ChangeId, Change)| change.resource == ResourceKind::Share;
+        let everybody = self.changes.iter().any(is_about_share).then_some((None, None));
+        let users = self.wakes.iter().map(|user| (None, Some(user.clone())));
+        shares.into_iter().map(|share| (Some(share), None)).chain(users).chain(everybody).collect()
+    }
 }
 
 impl Tx<'_> {
@@ -99,9 +111,9 @@ impl Tx<'_> {
         self.effects.audit.push(event);
     }
 
-    /// Makes everybody who waits for something in the tenant look again: for what is no change of a share.
-    pub fn wake(&mut self) {
-        self.effects.wakes_tenant = true;
+    /// Makes what a user has open look again: for what is no change of a share.
+    pub fn wake(&mut self, user: &UserId) {
+        self.effects.wakes.insert(user.clone());
     }
 
     /// Says what a request that must have one effect has made; the first word counts.
@@ -179,8 +191,7 @@ struct MutationUnit<M: Mutation> {
 /// What the last attempt came to.
 struct Done<T> {
     output: T,
-    shares: BTreeSet<ShareId>,
-    wakes_tenant: bool,
+    nudges: Vec<(Option<ShareId>, Option<UserId>)>,
     position: i64,
     has_jobs: bool,
 }
@@ -218,10 +229,9 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
-        let shares = effects.changes.iter().map(|(_, change)| change.share).collect();
-        let (has_jobs, wakes_tenant) = (!effects.jobs.is_empty(), effects.wakes_tenant);
+        let (nudges, has_jobs) = (effects.nudges(), !effects.jobs.is_empty());
         let position = self.settle(rows, effects, now).await?;
-        let done = Done { output, shares, wakes_tenant, position, has_jobs };
+        let done = Done { output, nudges, position, has_jobs };
         *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
         Ok(Outcome::Commit)
     }
@@ -322,9 +332,9 @@ pub(super) fn audit_row(event: AuditEvent, id: AuditEventId, caller: &Caller, no
 
 /// Nudges and wake-ups may get lost: the feed and the job rows are the truth.
 async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
-    let whole_tenant = done.wakes_tenant.then_some(None);
-    for share in done.shares.iter().copied().map(Some).chain(whole_tenant) {
-        let nudge = Nudge { tenant: caller.tenant, share, position: done.position };
+    for (share, user) in &done.nudges {
+        let nudge =
+            Nudge { tenant: caller.tenant, share: *share, user: user.clone(), position: done.position };
         if let Err(error) = drive.pubsub.publish(nudge).await {
             tracing::warn!(%error, ?share, "a nudge was lost");
         }

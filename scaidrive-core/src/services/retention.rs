@@ -76,7 +76,7 @@ impl Transaction for Cut {
 /// no reader has been.
 pub async fn raise(drive: &Drive, tenant: TenantId) -> Result<i64> {
     let head = transact(drive, Raise { tenant }).await?;
-    drive.pubsub.publish(Nudge { tenant, share: None, position: head }).await?;
+    drive.pubsub.publish(Nudge { tenant, share: None, user: None, position: head }).await?;
     Ok(head)
 }
 

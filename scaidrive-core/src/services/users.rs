@@ -189,7 +189,7 @@ impl Mutation for ChangeUser {
         }
         tx.rows.update_user(&user).await?;
         // Who may act no more, or may see less, is not served any longer by what is open.
-        tx.wake();
+        tx.wake(&user.id);
         let payload = json!({
             "status": [before.status, user.status], "admin_role": [before.admin_role, user.admin_role],
         });

@@ -41,13 +41,29 @@ impl House {
 
 /// Stands between the drive and MariaDB and breaks connections in the middle of COMMIT, while it is told to:
 /// by turns before the server sees it, and after, before its answer gets back.
-struct Breaker {
-    breaking: AtomicBool,
+pub(crate) struct Breaker {
+    pub(crate) breaking: AtomicBool,
     commits: AtomicU32,
-    broken: AtomicU32,
+    pub(crate) broken: AtomicU32,
 }
 
 impl Breaker {
+    /// Stands before a database; returns the address that leads to it through this.
+    pub(crate) async fn before(url: &str) -> (Arc<Self>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (credentials, rest) = url.split_once('@').unwrap();
+        let (server, database) = rest.split_once('/').unwrap();
+        let through =
+            format!("{credentials}@{}/{database}?ssl-mode=DISABLED", listener.local_addr().unwrap());
+        let breaker = Arc::new(Self {
+            breaking: AtomicBool::new(false),
+            commits: AtomicU32::new(0),
+            broken: AtomicU32::new(0),
+        });
+        tokio::spawn(Arc::clone(&breaker).serve(listener, server.to_owned()));
+        (breaker, through)
+    }
+
     async fn serve(self: Arc<Self>, listener: TcpListener, server: String) {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(&server).await.unwrap();
@@ -103,16 +119,7 @@ impl Breaker {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_killed_in_commit_is_applied_once_or_not_at_all() {
     let Some(url) = mariadb() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (credentials, rest) = url.split_once('@').unwrap();
-    let (server, database) = rest.split_once('/').unwrap();
-    let through = format!("{credentials}@{}/{database}?ssl-mode=DISABLED", listener.local_addr().unwrap());
-    let breaker = Arc::new(Breaker {
-        breaking: AtomicBool::new(false),
-        commits: AtomicU32::new(0),
-        broken: AtomicU32::new(0),
-    });
-    tokio::spawn(Arc::clone(&breaker).serve(listener, server.to_owned()));
+    let (breaker, through) = Breaker::before(&url).await;
     let configure = |config: &mut scaidrive_core::config::Config| {
         config.database_url = Some(through.clone());
         config.objects = ObjectsConfig::Memory;

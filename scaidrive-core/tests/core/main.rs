@@ -13,6 +13,8 @@ mod devices;
 mod edges;
 mod failures;
 mod feed;
+mod feed_cursors;
+mod feed_races;
 mod identity;
 mod layers;
 mod quotas;

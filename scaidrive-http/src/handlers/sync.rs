@@ -18,6 +18,7 @@ use crate::longpoll::{self, Question};
 use crate::query::Query;
 use crate::reply::{self, Answer};
 use crate::request::Request;
+use crate::sockets::{Follower, Language, Watcher};
 
 /// Rows of a page where the client does not say.
 const DEFAULT_PAGE: u32 = 1000;
@@ -150,4 +151,15 @@ pub(crate) async fn set_preferences(caller: Caller, request: Request) -> Answer 
     let PreferencesBody { mode, folders } = request.json().await?;
     let wanted = Preferences { mode, folders };
     reply::ok(&devices::set_preferences(&drive, &caller, share, &device, wanted).await?)
+}
+
+/// Returns the language of a device's socket.
+pub(crate) fn follow(request: &Request) -> Result<Language, Failure> {
+    Ok(Language::Sync(Follower::new(request.id("device_id")?)))
+}
+
+/// Returns the language of a socket that shows what goes on.
+#[expect(clippy::unnecessary_wraps, reason = "what every socket's row of the table names")]
+pub(crate) fn watch(_request: &Request) -> Result<Language, Failure> {
+    Ok(Language::Realtime(Watcher::default()))
 }

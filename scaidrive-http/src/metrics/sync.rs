@@ -1,4 +1,4 @@
-//! What sync does: changes fetched, how far devices lag behind, conflicts met.
+//! What sync does: changes fetched, how far devices lag behind, conflicts met, open sockets.
 
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ where
 pub(crate) struct SyncMetrics {
     fetched: Detailed<ShareLabel, Counter>,
     lag: Detailed<DeviceLabel, Gauge>,
+    sockets: Gauge,
     conflicts: Family<ConflictLabels, Counter>,
     detail: bool,
 }
@@ -66,13 +67,15 @@ impl SyncMetrics {
         let fetched = Detailed::new(registry, "scaidrive_sync_changes_fetched", fetched, detail);
         let lag = "For how long the first change that a device lacks has waited for it, when it last asked";
         let lag = Detailed::new(registry, "scaidrive_sync_cursor_lag_seconds", lag, detail);
+        let sockets = Gauge::default();
+        registry.register("scaidrive_sync_websocket_connections", "Open sockets", sockets.clone());
         let conflicts = Family::default();
         registry.register(
             "scaidrive_sync_conflicts",
             "Conflicts that devices met",
             Family::clone(&conflicts),
         );
-        Self { fetched, lag, conflicts, detail }
+        Self { fetched, lag, sockets, conflicts, detail }
     }
 
     /// Counts a conflict.
@@ -94,5 +97,20 @@ impl SyncMetrics {
     pub(crate) fn lagging(&self, device: &DeviceId, lag: Duration) {
         let label = || DeviceLabel { device_id: device.to_string() };
         self.lag.of(label).set(i64::try_from(lag.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a socket for as long as the answer is kept.
+    pub(crate) fn socket(&self) -> OpenSocket {
+        self.sockets.inc();
+        OpenSocket(self.sockets.clone())
+    }
+}
+
+/// An open socket; it is counted until this is dropped.
+pub(crate) struct OpenSocket(Gauge);
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

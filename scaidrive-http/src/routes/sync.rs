@@ -41,5 +41,13 @@ pub(super) fn sync_routes() -> Vec<Route> {
             .reads(&["share_id", "device_id"])
             .takes("SyncPreferences")
             .gives(200, "SyncPreferences"),
+        route!(socket READ "/api/v1/sync/ws/{device_id}" 2 sync::follow)
+            .does("Becomes a socket that tells a device of changes in every share of its user")
+            .reads(&["token"])
+            .gives(101, ""),
+        route!(socket READ "/api/v1/realtime/ws" 2 sync::watch)
+            .does("Becomes a socket that tells what goes on in the shares that its client names")
+            .reads(&["token"])
+            .gives(101, ""),
     ]
 }

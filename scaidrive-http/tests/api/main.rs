@@ -20,6 +20,7 @@ mod server;
 mod shares;
 mod sharing;
 mod sign_ins;
+mod sockets;
 mod sync;
 mod system;
 mod transfers;

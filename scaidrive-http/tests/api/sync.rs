@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::server::{Reply, Server};
 
 impl Server {
-    async fn cursor(&self) -> i64 {
+    pub(crate) async fn cursor(&self) -> i64 {
         self.get("/sync/changes").await.ok().json["cursor"].as_i64().unwrap()
     }
 
@@ -20,14 +20,14 @@ impl Server {
     }
 
     /// Makes a user who is a reader of a share; returns its token.
-    async fn reader(&self, share: &str, id: &str) -> String {
+    pub(crate) async fn reader(&self, share: &str, id: &str) -> String {
         self.post("/admin/users", &json!({ "id": id })).await.created();
         let member = json!({ "principal_type": "user", "principal_id": id, "role": "reader" });
         self.post(&format!("/shares/{share}/members"), &member).await.created();
         self.mint(self.tenant(), id, &[Scope::FilesRead])
     }
 
-    async fn metric_line(&self, line: &str) -> Option<String> {
+    pub(crate) async fn metric_line(&self, line: &str) -> Option<String> {
         let text = self.client.get(format!("{}/metrics", self.operators)).send().await.unwrap();
         let text = text.text().await.unwrap();
         text.lines().find_map(|found| found.strip_prefix(line).map(|rest| rest.trim().to_owned()))

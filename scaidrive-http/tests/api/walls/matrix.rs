@@ -44,7 +44,8 @@ pub(super) fn routes() -> Vec<Route> {
         let paths = kinds.iter().map(|kind| path.replace("{type}", kind));
         routes.extend(paths.map(|path| Route { method: method.parse().unwrap(), path, scope }));
     }
-    routes.retain(|route| route.scope != "public");
+    // Who is let onto a socket, and who is only told to leave, is in `sockets.rs`.
+    routes.retain(|route| route.scope != "public" && !route.scope.starts_with("ws:"));
     routes
 }
 
