@@ -85,7 +85,7 @@ impl World {
             NodeId::File(id) => moves::file(drive, admin, id, target).await.map(|file| file.path),
             NodeId::Folder(id) => moves::folder(drive, admin, id, target).await.map(|folder| folder.path),
         };
-        moved.map(|path| path.to_string()).map_err(|error| error.to_string())
+        moved.map_err(|error| error.to_string())
     }
 
     async fn move_there(&mut self, item: &Walked, folder: Option<FolderId>, name: FileName) -> String {
