@@ -169,6 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn half_a_line_that_a_full_disk_left_hides_nothing_that_comes_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.log");
+        let mut store = Store::open(Box::new(FileLog::open(&path).unwrap())).unwrap();
+        store.commit(vec![item(1)]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"half a li").unwrap();
+        store.commit(vec![item(2)]).unwrap();
+        let again = Store::open(Box::new(FileLog::open(&path).unwrap())).unwrap();
+        assert_eq!(again.state().remote.len(), 2);
+    }
+
+    #[test]
     fn a_log_that_grew_is_written_anew_with_the_same_meaning() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.log");

@@ -47,7 +47,7 @@ fn runtime() -> tokio::runtime::Runtime {
 async fn run(house: &House, seed: u64) -> Vec<String> {
     let mut world = World::build(house, seed).await;
     // Most of what goes wrong goes wrong early.
-    let most = if world.dice.u32(..10) == 0 { 160 } else { 32 };
+    let most = if world.dice.u32(..20) == 0 { 160 } else { 32 };
     let steps = world.dice.usize(8..most);
     let outcome = AssertUnwindSafe(async {
         for _ in 0..steps {
