@@ -31,9 +31,9 @@ struct Summary {
     changed_here: u64,
     /// Items that changed on the server.
     changed_there: u64,
-    /// Bytes of files that were sent, or were known there.
+    /// Bytes of files that were sent; not those that were known there.
     sent_bytes: u64,
-    /// Bytes of files that were fetched, or were known here.
+    /// Bytes of files that were fetched; not those that were known here.
     received_bytes: u64,
     /// What cannot be synced as it is.
     skipped: Vec<Skipped>,
@@ -259,13 +259,13 @@ impl Observer for Teller {
             Event::Planned { upload_bytes, download_bytes, .. } => {
                 self.bar.inc_length(upload_bytes + download_bytes);
             }
-            Event::Sent(bytes) => {
-                add(&self.sent, *bytes);
-                self.bar.inc(*bytes);
+            Event::Sent(moved) => {
+                add(&self.sent, moved.travelled);
+                self.bar.inc(moved.bytes);
             }
-            Event::Received(bytes) => {
-                add(&self.received, *bytes);
-                self.bar.inc(*bytes);
+            Event::Received(moved) => {
+                add(&self.received, moved.travelled);
+                self.bar.inc(moved.bytes);
             }
             Event::Here(verb, path) => {
                 add(&self.here, 1);

@@ -180,6 +180,8 @@ fn two_devices_have_the_same_tree_whatever_happens_on_either() {
     other.write("papers/deep/er/large.bin", &large);
     fs::remove_dir_all(one.path("nothing")).unwrap();
     fs::remove_file(one.path("many/7.txt")).unwrap();
+    let sent = other.sync(&[])["sent_bytes"].as_u64().unwrap();
+    assert!((1..1_500_000).contains(&sent), "{sent} bytes for ten of three million");
     settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     assert_eq!(other.read("papers/plan.txt"), "second");

@@ -29,7 +29,7 @@ use crate::state::{Log, Record, State, Store};
 use crate::system::System;
 
 pub use control::{Control, Controller};
-pub use observe::{Event, Observer, Silent};
+pub use observe::{Event, Moved, Observer, Silent};
 pub use run::Nudge;
 
 /// A step that fails so often for reasons that may pass is not tried again for a while.

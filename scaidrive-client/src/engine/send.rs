@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{Engine, Event, Round, blocking};
+use super::{Engine, Event, Moved, Round, blocking};
 use crate::chunker::{Chunk, ChunkRef, Chunking};
 use crate::error::{Error, Result};
 use crate::fs::LocalFs;
@@ -200,9 +200,9 @@ impl Engine {
         let share = &self.share;
         let sent = windows
             .map(|window: Vec<Chunk>| async move {
-                let bytes = window.iter().map(|chunk| chunk.bytes.len() as u64).sum();
-                send_window(&*ports.remote, share, window).await?;
-                ports.observer.event(&Event::Sent(bytes));
+                let bytes = size(&window);
+                let travelled = send_window(&*ports.remote, share, window).await?;
+                ports.observer.event(&Event::Sent(Moved { bytes, travelled }));
                 Ok::<_, Error>(())
             })
             .buffer_unordered(self.options.transfers.max(1))
@@ -268,13 +268,20 @@ impl Target {
     }
 }
 
-/// Sends those chunks that the server does not have.
-async fn send_window(remote: &dyn Remote, share: &ShareId, window: Vec<Chunk>) -> Result<()> {
+fn size(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
+}
+
+/// Sends those chunks that the server does not have; returns how many bytes those were.
+async fn send_window(remote: &dyn Remote, share: &ShareId, window: Vec<Chunk>) -> Result<u64> {
     let hashes: BTreeSet<Sha256Hash> = window.iter().map(|chunk| chunk.hash).collect();
     let hashes: Vec<Sha256Hash> = hashes.into_iter().collect();
     let mut missing: BTreeSet<Sha256Hash> = remote.missing(share, &hashes).await?.into_iter().collect();
     let window: Vec<Chunk> = window.into_iter().filter(|chunk| missing.remove(&chunk.hash)).collect();
-    if window.is_empty() { Ok(()) } else { remote.put_chunks(share, &window).await }
+    if !window.is_empty() {
+        remote.put_chunks(share, &window).await?;
+    }
+    Ok(size(&window))
 }
 
 /// Reads files one after the other, and hands out their chunks; ends early where nobody takes them.
