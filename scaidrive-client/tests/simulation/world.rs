@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     /// Whether nobody ever gives or takes rights: then all must be equal, and nothing may be left to tell.
     is_peaceful: bool,
+    /// What was touched last, on whatever side: people work on the same things at the same time.
+    pub(crate) hot: TreePath,
     /// What happened, for whoever has to find out why.
     pub(crate) trace: Vec<String>,
 }
@@ -72,12 +74,23 @@ impl World {
             devices,
             ledger: Ledger::default(),
             is_peaceful: seed.is_multiple_of(3),
+            hot: TreePath::root(),
             trace: Vec::new(),
         }
     }
 
     pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> Option<T> {
         (!all.is_empty()).then(|| all[self.dice.usize(..all.len())].clone())
+    }
+
+    /// Returns one of these, often the one that was touched last.
+    pub(crate) fn pick_hot<T: Clone>(&mut self, all: &[T], path: impl Fn(&T) -> TreePath) -> Option<T> {
+        let hot = all.iter().find(|one| path(one) == self.hot).filter(|_| self.dice.u32(..5) < 2).cloned();
+        let picked = hot.or_else(|| self.pick(all));
+        if let Some(picked) = &picked {
+            self.hot = path(picked);
+        }
+        picked
     }
 
     /// Returns a content that nobody has written before.
