@@ -23,6 +23,11 @@ impl Dialect {
         if self.mysql { " FOR UPDATE" } else { "" }
     }
 
+    /// Follows a table that is to be searched by this index, whatever the planner thinks of it.
+    pub(super) fn by_index(self, name: &str) -> String {
+        if self.mysql { format!("FORCE INDEX ({name})") } else { format!("INDEXED BY {name}") }
+    }
+
     /// Ends an INSERT that leaves an existing row as it is. (`INSERT IGNORE` would hide every other error.)
     pub(super) fn keep_existing(self, key: &'static str) -> String {
         if self.mysql {
