@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, USER_AGENT};
+use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Method, Response, StatusCode, Version};
 use percent_encoding::percent_decode_str;
 use scaidrive_core::model::{Caller, DeviceId, Error, Scope};
@@ -19,7 +20,7 @@ use crate::errors::Failure;
 use crate::query::Query;
 use crate::reply::{Answer, Body};
 use crate::request::Request;
-use crate::routes::{Answering, Audience, Endpoint, Found, Route};
+use crate::routes::{Answering, Audience, Endpoint, Found, Route, Speaks};
 use crate::socket::Presence;
 use crate::sockets::{self, Admission, Ending, Handshake, Token};
 use crate::{limits, once};
@@ -155,50 +156,25 @@ async fn handle(
     let sent = request.body().size_hint().exact();
     let wants_body = request.method() != Method::HEAD;
     let (mut head, body) = request.into_parts();
-    let query = Query::parse(head.uri.query());
-    let headers = head.headers;
-    let info = info(route, &headers, address, id);
-    // Browsers cannot send a header field with a socket; nothing else reads a token from there.
-    let in_query = query.text("token").map(str::to_owned);
-    let asked = |headers, info| Request {
+    let upgrade = head.extensions.remove().filter(|_| wants_body && sent == Some(0));
+    let request = Request {
         for_operators: origin.audience == Audience::Operators,
-        headers,
+        info: info(route, &head.headers, address, id),
+        headers: head.headers,
         body: Some(body),
-        info,
         presence: Some(origin.presence),
-        ..Request::without_body(app.clone(), false, query, params)
+        ..Request::without_body(app.clone(), false, Query::parse(head.uri.query()), params)
     };
     let (allowance, answer) = match route.endpoint {
         Endpoint::Public(handler) => {
-            let allowance = limits::count_public(app, address, route.cost).await?;
-            (allowance, handler(asked(headers, info)).await)
+            (limits::count_public(app, address, route.cost).await?, handler(request).await)
         }
         Endpoint::Socket(scope, language) => {
-            let is_bare = wants_body && sent == Some(0);
-            let handshake = Handshake::of(&headers, head.extensions.remove().filter(|_| is_bare))?;
-            let told = bearer(&headers).map(str::to_owned).or(in_query).unwrap_or_default();
-            let comer = Comer { token: told, address, info: info.clone() };
-            let (admission, allowance) = admit(app, route, scope, &comer).await?;
-            let language = language(&asked(headers, info))?;
-            (allowance, Ok(sockets::open(app, handshake, admission, Token(comer.token), language)))
+            open_socket(app, (route, scope, language), (address, upgrade), request).await?
         }
         Endpoint::User(scope, handler) => {
-            let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
-            let token = bearer(&headers).ok_or(missing)?.to_owned();
-            let caller = authenticate(app, &token, address, info.clone()).await?;
-            let caller = Caller { device: device(&headers)?, ..caller };
             let in_bytes = route.by_bytes.map_or(0, |most| sent.unwrap_or(most));
-            let cost = u32::from(route.cost) + limits::units_of_bytes(&caller, in_bytes);
-            let allowance = limits::count(app, &caller, &token, cost).await?;
-            let answer = serve(app, (scope, handler), caller.clone(), (route, asked(headers, info))).await;
-            match answer {
-                Ok(response) if route.by_bytes.is_some() && wants_body => {
-                    let cost = limits::units_of_bytes(&caller, length(&response));
-                    let more = limits::count(app, &caller, &token, cost).await?;
-                    (more.or(allowance), Ok(response))
-                }
-                answer => (allowance, answer),
-            }
+            answer_user(app, (route, scope, handler), (address, in_bytes, wants_body), request).await?
         }
     };
     let Some(allowance) = allowance else { return answer };
@@ -209,6 +185,49 @@ async fn handle(
         }
         Err(failure) => Err(failure.with_allowance(allowance)),
     }
+}
+
+/// How the limits stand, where something was counted, and the answer.
+type Counted = (Option<Allowance>, Answer);
+
+/// Answers who has a token.
+async fn answer_user(
+    app: &App,
+    (route, scope, handler): (&'static Route, Scope, fn(Caller, Request) -> Answering),
+    (address, in_bytes, wants_body): (IpAddr, u64, bool),
+    request: Request,
+) -> Result<Counted, Failure> {
+    let missing = Error::Unauthenticated { missing: true, reason: "A bearer token is needed" };
+    let token = bearer(&request.headers).ok_or(missing)?.to_owned();
+    let caller = authenticate(app, &token, address, request.info.clone()).await?;
+    let caller = Caller { device: device(&request.headers)?, ..caller };
+    let cost = u32::from(route.cost) + limits::units_of_bytes(&caller, in_bytes);
+    let allowance = limits::count(app, &caller, &token, cost).await?;
+    let answer = serve(app, (scope, handler), caller.clone(), (route, request)).await;
+    match answer {
+        Ok(response) if route.by_bytes.is_some() && wants_body => {
+            let cost = limits::units_of_bytes(&caller, length(&response));
+            let more = limits::count(app, &caller, &token, cost).await?;
+            Ok((more.or(allowance), Ok(response)))
+        }
+        answer => Ok((allowance, answer)),
+    }
+}
+
+/// Turns a request into a socket; `upgrade` is there where its connection can be turned over.
+async fn open_socket(
+    app: &App,
+    (route, scope, language): (&'static Route, Scope, Speaks),
+    (address, upgrade): (IpAddr, Option<OnUpgrade>),
+    request: Request,
+) -> Result<Counted, Failure> {
+    let handshake = Handshake::of(&request.headers, upgrade)?;
+    // Browsers cannot send a header field with a socket; nothing else reads a token from there.
+    let token = bearer(&request.headers).or_else(|| request.query.text("token")).unwrap_or_default();
+    let comer = Comer { token: token.to_owned(), address, info: request.info.clone() };
+    let (admission, allowance) = admit(app, route, scope, &comer).await?;
+    let language = language(&request)?;
+    Ok((allowance, Ok(sockets::open(app, handshake, admission, Token(comer.token), language))))
 }
 
 /// Who wants to open a socket.

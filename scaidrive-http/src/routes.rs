@@ -36,8 +36,11 @@ pub(crate) enum Endpoint {
     User(Scope, fn(Caller, Request) -> Answering),
     /// Becomes a socket, on which a language is spoken with who has a token with this scope. Others are let in, too, but
     /// only to be told by a close code that they may not stay: browsers show their programs nothing else.
-    Socket(Scope, fn(&Request) -> Result<Language, Failure>),
+    Socket(Scope, Speaks),
 }
+
+/// Returns the language that is spoken on the socket that a request asks for.
+pub(crate) type Speaks = fn(&Request) -> Result<Language, Failure>;
 
 /// What answers a request again that made something before: from what it made.
 #[derive(Clone, Copy)]

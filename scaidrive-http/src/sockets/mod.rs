@@ -1,8 +1,8 @@
 //! Sockets: a request becomes a WebSocket, whose client is nudged by what the feed says.
 //!
 //! `handshake` turns the connection over, `seats` counts whose sockets are open, `session` keeps one socket alive and
-//! fair, `sync` and `realtime` are the two languages spoken on it. Sockets are nudges, the feed is the truth: what they tell is read from the feed, from a
-//! position of the socket's own, judged as every reader's is.
+//! fair, `sync` and `realtime` are the two languages spoken on it. Sockets are nudges, the feed is the truth: what they
+//! tell is read from the feed, from a position of the socket's own, judged as every reader's is.
 
 mod handshake;
 mod heartbeat;
@@ -10,6 +10,8 @@ mod realtime;
 mod seats;
 mod session;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -204,36 +206,5 @@ fn said(text: &str) -> Result<Said, Error> {
         Some("subscribe") => Ok(Said::Subscribe(share)),
         Some("unsubscribe") => Ok(Said::Unsubscribe(share)),
         _ => Err(unreadable("a frame's type must be ping, subscribe or unsubscribe")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_client_says_is_understood_or_refused() {
-        assert_eq!(said(r#"{"type":"ping"}"#).unwrap(), Said::Ping);
-        assert_eq!(said(r#"{"type":"subscribe"}"#).unwrap(), Said::Subscribe(None));
-        let share = Some("shr_x".to_owned());
-        assert_eq!(said(r#"{"type":"unsubscribe","share_id":"shr_x"}"#).unwrap(), Said::Unsubscribe(share));
-        for wrong in ["", "{", "[]", "{}", r#"{"type":7}"#, r#"{"type":"shout"}"#] {
-            assert_eq!(said(wrong).unwrap_err().code(), "BAD_REQUEST", "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_frame_says_its_kind_twice() {
-        assert_eq!(
-            frame("change", json!({ "share_id": "s" })),
-            json!({ "type": "change", "event_type": "change", "share_id": "s" })
-        );
-    }
-
-    #[test]
-    fn sockets_rest_longer_the_more_there_are() {
-        assert_eq!(Sockets::default().rest(), Duration::ZERO);
-        assert_eq!(rest_among(1000), Duration::from_millis(200));
-        assert_eq!(rest_among(1_000_000), Duration::from_secs(2));
     }
 }

@@ -48,6 +48,7 @@ async fn write_beside(server: &Server, share: &str, prefix: &str, count: usize) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_let_go_and_costs_no_memory() {
+    const CHANGES: usize = 10_000;
     let server = Server::start();
     server.lift_limits().await;
     let share = server.share("One").await;
@@ -56,7 +57,6 @@ async fn a_slow_reader_is_let_go_and_costs_no_memory() {
     slow.say(&json!({ "type": "subscribe" })).await;
     slow.hear("subscribed").await;
     let before = memory(&server);
-    const CHANGES: usize = 10_000;
     write_beside(&server, &share, "a", CHANGES).await;
     // Who reads is told of everything, in order, although somebody else does not.
     let mut last = 0;
