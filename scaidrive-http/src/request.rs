@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use scaidrive_core::model::{Error, Once};
 use scaidrive_core::ports::metadata::DoneOnce;
 use scaidrive_core::services::identity::RequestInfo;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
@@ -105,8 +105,13 @@ impl Request {
         let mut reader = serde_json::Deserializer::from_slice(&text);
         let no_json =
             |error: &dyn std::fmt::Display| Failure::bad_request(format!("The body is no JSON: {error}"));
+        // Where a word is wanted, null or an object is told like bad syntax.
+        let is_shape = |error: &serde_json::Error| {
+            let is_a_value = || serde_json::from_slice::<IgnoredAny>(&text).is_ok();
+            error.is_data() || (error.to_string().starts_with("expected value") && is_a_value())
+        };
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            if error.inner().is_data() { shape_failure(&Value::Null, &error) } else { no_json(error.inner()) }
+            if is_shape(error.inner()) { shape_failure(&Value::Null, &error) } else { no_json(error.inner()) }
         })?;
         reader.end().map_err(|error| no_json(&error))?;
         Ok(read)

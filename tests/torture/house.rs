@@ -1,6 +1,6 @@
 //! The processes: a server on a drive of its own, and the devices that sync with it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,12 +39,14 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, and waits until it has.
-    fn stop(&self) {
+    /// Asks it to stop, and waits until it has; it must end well, or what it said is told.
+    fn stop(&self, log: &Path) {
         let Some(mut child) = self.0.lock().unwrap().take() else { return };
         assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
         let ended = child.wait().unwrap();
-        assert!(ended.success(), "{ended}");
+        let said = fs::read_to_string(log).unwrap();
+        let last: Vec<&str> = said.lines().rev().take(20).collect();
+        assert!(ended.success(), "{ended}; the last it said, backwards: {last:#?}");
     }
 }
 
@@ -122,7 +124,7 @@ impl House {
 
     /// Stops the server, and checks what it holds.
     pub(crate) fn fsck(&self) {
-        self.server.stop();
+        self.server.stop(&self.path("server.log"));
         ran(admin(&self.path("data")).args(["fsck", "--deep"]));
     }
 }
@@ -202,7 +204,7 @@ impl Device {
     }
 
     pub(crate) fn stop(&self) {
-        self.process.stop();
+        self.process.stop(&self.logs.join(format!("{}.log", self.name)));
     }
 
     /// Syncs once more; returns what was done.

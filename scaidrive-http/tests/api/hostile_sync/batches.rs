@@ -18,6 +18,7 @@ fn unfit_fields() -> Vec<(&'static str, Value)> {
         ("client_change_id", json!(long)),
         ("resource_type", json!(long)),
         ("resource_type", Value::Null),
+        ("change_type", json!({ "created": true })),
         ("resource_id", json!(7)),
         ("base_version_id", json!([])),
         ("new_path", json!({ "path": "/a" })),
