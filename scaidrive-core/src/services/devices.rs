@@ -309,8 +309,7 @@ pub async fn preferences(
     Ok(rows.preferences(seat).await?.unwrap_or_default())
 }
 
-/// Returns when each of a device's preferences was set last, for who has it tell when that changes; nothing for a device
-/// that is not registered. One that is counts as seen.
+/// Returns when each preference of a device was set last, if it is registered; then it counts as seen.
 pub async fn preference_times(
     drive: &Drive,
     caller: &Caller,

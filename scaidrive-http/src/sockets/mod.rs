@@ -1,8 +1,8 @@
 //! Sockets: a request becomes a WebSocket, whose client is nudged by what the feed says.
 //!
 //! `handshake` turns the connection over, `seats` counts whose sockets are open, `session` keeps one socket alive and
-//! fair, `sync` and `realtime` are the two languages spoken on it. Sockets are nudges, the feed is the truth: what they tell is read from the feed, from a
-//! position of the socket's own, judged as every reader's is.
+//! fair, `sync` and `realtime` are the two languages spoken on it. Sockets are nudges, the feed is the truth: what they
+//! tell is read from the feed, from a position of the socket's own, judged as every reader's is.
 
 mod handshake;
 mod heartbeat;
