@@ -106,7 +106,7 @@ def check_compose(name, needed):
         expect(service == "scaidrive-migrate" or found.get("healthcheck", {}).get("test") or service == "weaviate",
                f"{name}: {service} has no health check")
     expect(services["garage"]["environment"]["GARAGE_DEFAULT_BUCKET"]
-           == services["scaidrive-api"]["environment"]["SCAIDRIVE_S3_BUCKET"], f"{name}: there are two buckets")
+           == services["scaidrive-api"]["environment"].get("SCAIDRIVE_S3_BUCKET"), f"{name}: there are two buckets")
     expect(compose["networks"]["backend"].get("internal"), f"{name}: the services can be reached from outside")
 
 
