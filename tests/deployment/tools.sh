@@ -51,6 +51,19 @@ PYTHON
   echo "$layer" > "$judges/helm.wanted"
 }
 
+# The schemas of what KEDA defines; they stay in the cache.
+need_keda() {
+  local home=$judges/keda wanted=@kubernetes-models/keda@2.0.0
+  need node nodejs && need npm npm || return 1
+  [ "$(cat "$home/wanted" 2>/dev/null)" = "$wanted" ] && return 0
+  say "installing $wanted"
+  rm -rf "$home"
+  mkdir -p "$home"
+  npm install --no-audit --no-fund --prefix "$home" "$wanted" > "$judges/npm.log" 2>&1 \
+    || { tail -3 "$judges/npm.log" >&2; return 1; }
+  echo "$wanted" > "$home/wanted"
+}
+
 # Debian's nginx, unpacked and not installed: no service starts, and no port is taken.
 need_nginx() {
   nginx=$(command -v nginx || command -v /usr/sbin/nginx || echo "$judges/nginx/usr/sbin/nginx")
