@@ -1,5 +1,6 @@
 //! What can go wrong, by meaning.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use thiserror::Error as ThisError;
@@ -90,15 +91,30 @@ pub enum Error {
     /// What was remembered of the directory cannot be read.
     #[error("what was remembered of this directory is damaged: {0}")]
     State(String),
+    /// Something changes faster than it can be synced.
+    #[error("files change faster than they can be synced")]
+    Restless,
     /// Somebody asked to stop.
     #[error("stopped")]
     Stopped,
 }
 
 impl Error {
-    /// Tells whether the same may well succeed later.
+    /// Tells whether the same may well succeed later, with nobody's help.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Offline(_) | Self::Busy { .. })
+        match self {
+            // Something between here and the server may answer in its place: a portal, a proxy.
+            Self::Offline(_)
+            | Self::Busy { .. }
+            | Self::Garbled(_)
+            | Self::Damaged(_)
+            | Self::ChunksMissing(_)
+            | Self::Restless => true,
+            Self::Local { source, .. } => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
     }
 
     /// Returns an error of the local file system.

@@ -62,5 +62,5 @@ pub mod system;
 pub mod trees;
 pub mod watch;
 
-pub use engine::{Control, Controller, Engine, Event, Nudge, Observer, Options, Ports, Round, Silent};
+pub use engine::{Control, Controller, Engine, Event, Moved, Nudge, Observer, Options, Ports, Round, Silent};
 pub use error::{Error, Result};

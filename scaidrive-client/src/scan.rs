@@ -75,6 +75,8 @@ pub struct Scan {
     pub rules: IgnoreRules,
     /// What cannot be synced as it is.
     pub notes: Vec<Note>,
+    /// Files that changed while they were read.
+    pub changing: usize,
 }
 
 /// Looks at the whole directory.
@@ -84,7 +86,7 @@ pub struct Scan {
 pub fn scan(fs: &dyn LocalFs, contents: &mut Contents, system: &dyn System) -> io::Result<Scan> {
     fs.check()?;
     let rules = IgnoreRules::new(&ignore_file(fs));
-    let scan = Scan { tree: LocalTree::empty(true), rules, notes: Vec::new() };
+    let scan = Scan { tree: LocalTree::empty(true), rules, notes: Vec::new(), changing: 0 };
     let mut scanner = Scanner { fs, contents, system, scan };
     let mut open = vec![(0, TreePath::root())];
     while let Some((number, path)) = open.pop() {
@@ -164,7 +166,11 @@ impl Scanner<'_> {
                 self.contents.learn(*stamp, hash, is_settled);
                 Content::Known { hash, is_settled }
             }
-            Ok(None) => Content::Unknown,
+            Ok(None) => {
+                self.scan.changing += 1;
+                self.note(path.clone(), "not sent yet: it changes all the time".to_owned());
+                Content::Unknown
+            }
             Err(error) => {
                 self.note(path.clone(), format!("cannot be read: {error}"));
                 Content::Unknown

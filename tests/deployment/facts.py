@@ -14,8 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = pathlib.Path(sys.argv[1])
 VARIABLE = re.compile(r"\bSCAIDRIVE_[A-Z0-9_]+\b")
 
-# The deployment page names them; the program does not read them yet.
-PROMISED = {"SCAIDRIVE_WEAVIATE_URL", "SCAIDRIVE_SCAISEND_URL", "SCAIDRIVE_QUEUES"}
+# The deployment page names it; the program does not read it yet.
+PROMISED = {"SCAIDRIVE_WEAVIATE_URL"}
 PROVIDER = {"SCAIDRIVE_SCAIKEY_URL", "SCAIDRIVE_SCAIKEY_CLIENT_ID", "SCAIDRIVE_JWT_ISSUER"}
 ROLES = {"scaidrive-api": "api", "scaidrive-worker": "worker", "scaidrive-migrate": "migrate"}
 
@@ -82,6 +82,15 @@ def check_image():
     expect(f"ARG VERSION={version}\n" in docker, f"Dockerfile: is not of version {version}")
     chart = yaml.safe_load(text("k8s/chart/Chart.yaml"))
     expect(chart["appVersion"] == version, f"Chart.yaml: appVersion is not {version}")
+
+
+def check_values(known, masked):
+    settings = json.loads(text("k8s/chart/values.schema.json"))["properties"]["config"]
+    refused, asked = set(settings["propertyNames"]["not"]["enum"]), set(settings["required"])
+    expect(masked <= refused, f"values.schema.json: takes secrets: {masked - refused}")
+    for name, required in known.items():
+        if required and name not in refused:
+            expect(name in asked, f"values.schema.json: does not ask for {name}")
 
 
 def check_compose(name, needed):
@@ -214,6 +223,7 @@ def main():
     expect(PROVIDER < needed and {"SCAIDRIVE_SECRET_KEY", "SCAIDRIVE_DATABASE_URL"} <= masked, "the sources are not read right")
     check_names(known)
     check_image()
+    check_values(known, masked)
     check_compose("compose.json", (needed - PROVIDER) | {"SCAIDRIVE_EMBEDDED_ISSUER"})
     check_compose("compose-scaikey.json", needed)
     secret = documents(ROOT / "k8s/manifests/secret.yaml.example")[0]["stringData"]

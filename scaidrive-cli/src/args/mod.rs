@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use scaidrive_core::model::JobId;
+
 use crate::exit;
 
 mod access;
@@ -82,6 +84,9 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Check that everything the database names is there, and every count exact
     Fsck(Fsck),
+    /// Look at background work, and decide about what failed too often
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Look at the audit, and check that nobody changed it
     #[command(subcommand)]
     Audit(Audit),
@@ -91,6 +96,32 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+}
+
+/// Looks at background work.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List jobs that wait or run, 1,000 at a time
+    List {
+        /// Those that failed too often instead
+        #[arg(long)]
+        dead: bool,
+        /// Only what comes after this job
+        #[arg(long, value_name = "ID")]
+        after: Option<JobId>,
+    },
+    /// Try dead jobs again, as often as new ones
+    Retry {
+        /// Which
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// Remove dead jobs: what they were to do stays undone
+    Drop {
+        /// Which
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
 }
 
 /// Makes tokens.

@@ -17,7 +17,7 @@ pub(crate) struct Sync {
     /// Share, by name or id
     #[arg(long)]
     pub(crate) share: String,
-    /// Address of the server, such as https://drive.example.com
+    /// Address of the server, such as `https://drive.example.com`
     #[arg(long, env = "SCAIDRIVE_SERVER", value_name = "URL")]
     pub(crate) server: String,
     /// Bearer token; better given in the environment, where other users do not see it

@@ -9,6 +9,7 @@ mod gc;
 mod groups;
 mod import;
 mod init;
+mod jobs;
 mod ls;
 mod members;
 mod owner;
@@ -59,6 +60,7 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Share(command) => shares::run(session, args, command).await,
         Command::Member(command) => members::run(session, args, command).await,
         Command::Acl(command) => acl::run(session, args, command).await,
+        Command::Jobs(command) => jobs::run(session, command).await,
         Command::Owner(what) => owner::run(session, args, what).await,
         Command::Import(what) => import::run(session, args, what).await,
         Command::Export(what) => export::run(session, args, what).await,

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use scaidrive_client::fs::RealFs;
@@ -20,6 +21,9 @@ use crate::args::{Args, Sync};
 use crate::exit::{self, Code};
 use crate::output::{Output, printable, size};
 
+/// How long after a server could not be reached at all it is tried again.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// What was done.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
@@ -27,9 +31,9 @@ struct Summary {
     changed_here: u64,
     /// Items that changed on the server.
     changed_there: u64,
-    /// Bytes of files that were sent, or were known there.
+    /// Bytes of files that were sent; not those that were known there.
     sent_bytes: u64,
-    /// Bytes of files that were fetched, or were known here.
+    /// Bytes of files that were fetched; not those that were known here.
     received_bytes: u64,
     /// What cannot be synced as it is.
     skipped: Vec<Skipped>,
@@ -63,8 +67,8 @@ async fn sync(args: &Args, what: &Sync) -> Result<Option<Summary>> {
     let system = Arc::new(Computer);
     let remote = Arc::new(HttpRemote::new(&what.server, what.token.clone())?);
     let remote: Arc<dyn Remote> = Arc::new(Retrying::new(remote, system.clone(), Patience::default()));
-    let share = share(&*remote, &what.share).await?;
     let fs = open(what)?;
+    let share = find_share(&*remote, what).await?;
     let (root, log) = (fs.root().to_owned(), fs.state_folder().join("state.log"));
     let log = Box::new(FileLog::open(&log).map_err(|error| Error::State(error.to_string()))?);
     let teller = Arc::new(Teller::new(args));
@@ -79,7 +83,7 @@ async fn sync(args: &Args, what: &Sync) -> Result<Option<Summary>> {
     let mut engine = Engine::open(ports, log, share, options, control)?;
     tokio::spawn(listen(controller));
     if what.once {
-        let round = engine.settle().await?;
+        let round = engine.settle_or_stop().await?;
         return Ok(Some(teller.summary(&round)));
     }
     // Without a watch, changes here are found by looking now and then.
@@ -91,6 +95,17 @@ async fn sync(args: &Args, what: &Sync) -> Result<Option<Summary>> {
         }
     };
     engine.run(nudge, |settled| teller.tell(settled)).await.map(|()| None)
+}
+
+/// Finds the share; who goes on until it is stopped may be started before there is a network.
+async fn find_share(remote: &dyn Remote, what: &Sync) -> Result<ShareId> {
+    loop {
+        match share(remote, &what.share).await {
+            Err(error) if error.is_passing() && !what.once => eprintln!("waiting: {error}"),
+            found => return found,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Finds a share by id or name.
@@ -164,9 +179,8 @@ fn report(error: &Error) -> Code {
         }
         Error::Unauthenticated(_) => (Code::Denied, Some("get a new token")),
         Error::Denied(_) | Error::Full(_) => (Code::Denied, None),
-        Error::Offline(_) | Error::Busy { .. } | Error::Locked => {
-            (Code::Unavailable, Some("try again later"))
-        }
+        Error::Locked => (Code::Unavailable, None),
+        error if error.is_passing() => (Code::Unavailable, Some("try again later")),
         Error::TooManyDeletions { .. } => (Code::Conflict, Some("--allow-mass-delete confirms it")),
         Error::OtherShare(_) | Error::Refused { status: 0, .. } => (Code::Usage, None),
         Error::Stopped => (Code::Failed, Some("it goes on where it stopped when it is started again")),
@@ -245,13 +259,13 @@ impl Observer for Teller {
             Event::Planned { upload_bytes, download_bytes, .. } => {
                 self.bar.inc_length(upload_bytes + download_bytes);
             }
-            Event::Sent(bytes) => {
-                add(&self.sent, *bytes);
-                self.bar.inc(*bytes);
+            Event::Sent(moved) => {
+                add(&self.sent, moved.travelled);
+                self.bar.inc(moved.bytes);
             }
-            Event::Received(bytes) => {
-                add(&self.received, *bytes);
-                self.bar.inc(*bytes);
+            Event::Received(moved) => {
+                add(&self.received, moved.travelled);
+                self.bar.inc(moved.bytes);
             }
             Event::Here(verb, path) => {
                 add(&self.here, 1);

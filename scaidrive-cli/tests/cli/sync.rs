@@ -1,10 +1,12 @@
 //! `scaidrive sync` against a real server: real processes, real directories.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -20,11 +22,24 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let drive = Drive::new();
+        let (process, url) = Self::serve(&drive, "127.0.0.1:0");
+        Self { drive, process, url }
+    }
+
+    /// Kills the server and starts it again at the same address.
+    fn restart_after(&mut self, meanwhile: impl FnOnce()) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        meanwhile();
+        self.process = Self::serve(&self.drive, self.url.strip_prefix("http://").unwrap()).0;
+    }
+
+    fn serve(drive: &Drive, address: &str) -> (Child, String) {
         let server = Path::new(env!("CARGO_BIN_EXE_scaidrive")).with_file_name("scaidrive-server");
         assert!(server.exists(), "{} is not built: run `cargo build --workspace` first", server.display());
         let mut process = Command::new(server)
             .env_clear()
-            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", address, "--metrics-listen", "127.0.0.1:0"])
             .env("SCAIDRIVE_DATA_DIR", drive.path("drive"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -32,7 +47,7 @@ impl Server {
             .unwrap();
         let first = BufReader::new(process.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         let url = first.strip_prefix("ScaiDrive listens on ").unwrap().to_owned();
-        Self { drive, process, url }
+        (process, url)
     }
 
     fn token(&self, user: &str) -> String {
@@ -165,6 +180,8 @@ fn two_devices_have_the_same_tree_whatever_happens_on_either() {
     other.write("papers/deep/er/large.bin", &large);
     fs::remove_dir_all(one.path("nothing")).unwrap();
     fs::remove_file(one.path("many/7.txt")).unwrap();
+    let sent = other.sync(&[])["sent_bytes"].as_u64().unwrap();
+    assert!((1..1_500_000).contains(&sent), "{sent} bytes for ten of three million");
     settle(&[&one, &other]);
     assert_eq!(one.tree(), other.tree());
     assert_eq!(other.read("papers/plan.txt"), "second");
@@ -229,67 +246,4 @@ fn a_token_is_told_to_nobody() {
     let help =
         Ran(program(&["sync", "--help"]).env("SCAIDRIVE_TOKEN", "secret-token").output().unwrap()).done();
     assert!(!help.contains("secret-token"), "{help}");
-}
-
-#[test]
-fn a_directory_belongs_to_one_share_and_one_process() {
-    let server = Server::start();
-    let device = server.device("one");
-    settle(&[&device]);
-    server.drive.run(&["share", "create", "T"]).done();
-    let other = device.command(&["--share", "T", "--once"]).output();
-    assert_ne!(other.unwrap().status.code(), Some(0), "clap takes one share alone");
-    let command = program(&["sync"])
-        .arg(&device.dir)
-        .args(["--share", "T", "--once", "--server", &server.url])
-        .env("SCAIDRIVE_TOKEN", &device.token)
-        .output();
-    assert!(Ran(command.unwrap()).ended(2).contains("belongs to another share"));
-    let running = Running::start(&device);
-    assert!(device.run(&[]).ended(8).contains("another process"));
-    drop(running);
-}
-
-/// A device that goes on syncing.
-struct Running {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Running {
-    /// Starts a device, and waits until it is in step for the first time.
-    fn start(device: &Device<'_>) -> Self {
-        let marker = format!("started-{}", device.name);
-        device.write(&marker, "");
-        let mut process = device.command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut running = Self { process, lines };
-        running.next();
-        running
-    }
-
-    /// Waits until something was synced.
-    fn next(&mut self) -> String {
-        self.lines.next().unwrap().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[test]
-fn what_changes_on_one_running_device_arrives_on_the_other() {
-    let server = Server::start();
-    let (one, other) = (server.device("one"), server.device("other"));
-    let _first = Running::start(&one);
-    let mut second = Running::start(&other);
-    one.write("docs/plan.txt", "first");
-    while !other.path("docs/plan.txt").exists() {
-        second.next();
-    }
-    assert_eq!(other.read("docs/plan.txt"), "first");
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::ignore_rules::IgnoreRules;
 use crate::plan::{Note, Plan, RemoteStep, Signature, Situation, plan};
 use crate::scan::{Scan, scan};
-use crate::trees::{Content, LocalKind, LocalTree};
+use crate::trees::LocalTree;
 
 /// Deletions that nobody has to confirm.
 const FEW_DELETIONS: usize = 100;
@@ -36,9 +36,7 @@ impl Engine {
         }
         self.check_deletions(&plan)?;
         self.announce(&plan);
-        let is_unread = |kind: &LocalKind| matches!(kind, LocalKind::File { content: Content::Unknown });
-        let unread = scan.tree.nodes().iter().filter(|node| is_unread(&node.kind)).count();
-        Ok(Sight { local: scan.tree, rules: scan.rules, notes: scan.notes, plan, unread })
+        Ok(Sight { local: scan.tree, rules: scan.rules, notes: scan.notes, plan, unread: scan.changing })
     }
 
     async fn scan(&mut self) -> Result<Scan> {

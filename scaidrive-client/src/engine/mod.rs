@@ -29,7 +29,7 @@ use crate::state::{Log, Record, State, Store};
 use crate::system::System;
 
 pub use control::{Control, Controller};
-pub use observe::{Event, Observer, Silent};
+pub use observe::{Event, Moved, Observer, Silent};
 pub use run::Nudge;
 
 /// A step that fails so often for reasons that may pass is not tried again for a while.
@@ -81,7 +81,7 @@ pub struct Round {
     pub failed: usize,
     /// What cannot be synced as it is.
     pub notes: Vec<Note>,
-    /// Files that could not be read, or changed while they were.
+    /// Files that changed while they were read.
     pub unread: usize,
 }
 
@@ -171,16 +171,18 @@ impl Engine {
     pub async fn round(&mut self) -> Result<Round> {
         self.control.check().await?;
         self.greet().await?;
-        self.settle_sent().await?;
+        let mut round = Round::default();
+        self.settle_sent(&mut round).await?;
         self.follow().await?;
         let sight = self.look().await?;
         let plan = sight.plan;
         self.commit(plan.forgotten.iter().cloned().map(Record::SyncedGone).collect())?;
         self.commit(plan.agreed.iter().cloned().map(Record::Synced).collect())?;
-        let mut round = Round { unread: sight.unread, ..Round::default() };
+        round.unread = sight.unread;
+        let failed = round.failed;
         self.take_here(plan.local, &sight.rules, &mut round).await?;
         // Paths of what follows hold only if all of that was done.
-        if round.failed == 0 {
+        if round.failed == failed {
             self.send(plan.remote, &mut round).await?;
             self.fetch(plan.downloads, &sight.local, &mut round).await?;
         }

@@ -4,6 +4,15 @@ use std::fmt;
 
 use crate::model::TreePath;
 
+/// Bytes of files that are where they shall be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// All of them.
+    pub bytes: u64,
+    /// Those that had to travel: the rest was there already.
+    pub travelled: u64,
+}
+
 /// Something that a client does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -18,10 +27,10 @@ pub enum Event<'a> {
         /// Their bytes.
         download_bytes: u64,
     },
-    /// Bytes were sent, or need not be.
-    Sent(u64),
-    /// Bytes were fetched, or need not be.
-    Received(u64),
+    /// Files were sent, or need not be.
+    Sent(Moved),
+    /// Files were fetched, or need not be.
+    Received(Moved),
     /// Something changed here.
     Here(&'static str, &'a TreePath),
     /// Something changed on the server.

@@ -1,5 +1,6 @@
 //! Goes on and on: until both sides agree, or as long as somebody wants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,6 +20,15 @@ const QUIET: Duration = Duration::from_millis(200);
 /// How often is looked at everything although nobody said that something changed.
 const LOOK_ANYWAY: Duration = Duration::from_secs(600);
 
+/// How often is looked where the system cannot watch.
+const LOOK_UNWATCHED: Duration = Duration::from_secs(60);
+
+/// How often is looked again for files that change while they are read.
+const MOST_PATIENCE: usize = 10;
+
+/// How long a step may take after it was told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// How long after a failure is tried again, the first time and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -28,16 +38,39 @@ pub type Nudge = watch::Receiver<u64>;
 
 impl Engine {
     /// Goes round until both sides agree, as far as they can.
+    ///
+    /// # Errors
+    /// `Restless` if they do not come to that; `Stopped` if it was told to stop.
     pub async fn settle(&mut self) -> Result<Round> {
-        let mut all = Round::default();
+        let (mut taken, mut patience) = (0, MOST_PATIENCE);
         for _ in 0..MOST_ROUNDS {
             let round = self.round().await?;
-            all = Round { taken: all.taken + round.taken, ..round.clone() };
-            if round.is_settled() {
-                break;
+            taken += round.taken;
+            match (round.is_settled(), round.unread) {
+                // Whoever writes a file just now may be done soon.
+                (true, 1..) if patience > 0 => {
+                    patience -= 1;
+                    self.pause(QUIET).await?;
+                }
+                (true, _) => return Ok(Round { taken, ..round }),
+                (false, _) => {}
             }
         }
-        Ok(all)
+        Err(Error::Restless)
+    }
+
+    /// Does the same, but ends in the middle of whatever it does if that takes long after it was told to stop. It may be
+    /// cut off anywhere.
+    pub async fn settle_or_stop(&mut self) -> Result<Round> {
+        let (mut control, system) = (self.control.clone(), Arc::clone(&self.ports.system));
+        let stopped = async move {
+            control.stopped().await;
+            system.sleep(GRACE).await;
+        };
+        tokio::select! {
+            settled = self.settle() => settled,
+            () = stopped => Err(Error::Stopped),
+        }
     }
 
     /// Keeps both sides together until it is told to stop, or cannot go on without somebody's help.
@@ -51,17 +84,22 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         loop {
             nudge.mark_unchanged();
-            let settled = self.settle().await;
+            let settled = self.settle_or_stop().await;
             report(&settled);
-            match settled {
+            let waited = match settled {
                 Ok(_) => {
                     pause = FIRST_PAUSE;
-                    self.wait_for_changes(&mut nudge).await?;
+                    self.wait_for_changes(&mut nudge).await
                 }
                 Err(error) if error.is_passing() => {
-                    self.pause(pause).await?;
+                    let waited = self.pause(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
+                    waited
                 }
+                Err(error) => Err(error),
+            };
+            match waited {
+                Ok(()) => {}
                 Err(Error::Stopped) => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -91,11 +129,9 @@ impl Engine {
             }
         };
         let here = async {
-            // Without a watcher only time tells.
-            if nudge.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            self.ports.system.sleep(QUIET).await;
+            // Without a watch only time tells.
+            let wait = if nudge.changed().await.is_ok() { QUIET } else { LOOK_UNWATCHED };
+            self.ports.system.sleep(wait).await;
         };
         let mut control = self.control.clone();
         tokio::select! {

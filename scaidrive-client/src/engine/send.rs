@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{Engine, Event, Round, blocking};
+use super::{Engine, Event, Moved, Round, blocking};
 use crate::chunker::{Chunk, ChunkRef, Chunking};
 use crate::error::{Error, Result};
 use crate::fs::LocalFs;
@@ -108,9 +108,9 @@ impl Engine {
     }
 
     /// Sends again what was sent in another life and not answered, or not heard.
-    pub(super) async fn settle_sent(&mut self) -> Result<()> {
+    pub(super) async fn settle_sent(&mut self, round: &mut Round) -> Result<()> {
         let Some(batch) = self.state().sent.clone() else { return Ok(()) };
-        self.apply(*batch, &mut Created::new(), &mut Round::default()).await
+        self.apply(*batch, &mut Created::new(), round).await
     }
 
     /// Sends what was written down, and remembers what becomes of it.
@@ -122,6 +122,9 @@ impl Engine {
                 self.commit(vec![Record::Answered])?;
                 return Err(if matches!(error, Error::NotFound(_)) { Error::ShareLost } else { error });
             }
+            Err(error @ Error::Refused { .. }) => {
+                return self.apply_less(batch, &error, created, round).await;
+            }
             // Its state is not known: it is sent again.
             Err(error) => return Err(error),
         };
@@ -132,6 +135,29 @@ impl Engine {
         }
         records.push(Record::Answered);
         self.commit(records)
+    }
+
+    /// Sends the halves of what was refused as a whole: whichever change it is cannot be sent, nor will it ever be.
+    async fn apply_less(
+        &mut self,
+        mut batch: Batch,
+        error: &Error,
+        created: &mut Created,
+        round: &mut Round,
+    ) -> Result<()> {
+        self.commit(vec![Record::Answered])?;
+        if let [(_, step)] = batch.changes.as_slice() {
+            round.failed += 1;
+            self.failed(step.signature(), step.path(), &error.to_string(), true);
+            return Ok(());
+        }
+        let rest = batch.changes.split_off(batch.changes.len() / 2);
+        let rest = Batch { changes: rest, ..batch.clone() };
+        for half in [batch, rest] {
+            self.commit(vec![Record::Sent(Box::new(half.clone()))])?;
+            Box::pin(self.apply(half, created, round)).await?;
+        }
+        Ok(())
     }
 
     /// Returns the change that a step is.
@@ -174,9 +200,9 @@ impl Engine {
         let share = &self.share;
         let sent = windows
             .map(|window: Vec<Chunk>| async move {
-                let bytes = window.iter().map(|chunk| chunk.bytes.len() as u64).sum();
-                send_window(&*ports.remote, share, window).await?;
-                ports.observer.event(&Event::Sent(bytes));
+                let bytes = size(&window);
+                let travelled = send_window(&*ports.remote, share, window).await?;
+                ports.observer.event(&Event::Sent(Moved { bytes, travelled }));
                 Ok::<_, Error>(())
             })
             .buffer_unordered(self.options.transfers.max(1))
@@ -242,13 +268,20 @@ impl Target {
     }
 }
 
-/// Sends those chunks that the server does not have.
-async fn send_window(remote: &dyn Remote, share: &ShareId, window: Vec<Chunk>) -> Result<()> {
+fn size(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum()
+}
+
+/// Sends those chunks that the server does not have; returns how many bytes those were.
+async fn send_window(remote: &dyn Remote, share: &ShareId, window: Vec<Chunk>) -> Result<u64> {
     let hashes: BTreeSet<Sha256Hash> = window.iter().map(|chunk| chunk.hash).collect();
     let hashes: Vec<Sha256Hash> = hashes.into_iter().collect();
     let mut missing: BTreeSet<Sha256Hash> = remote.missing(share, &hashes).await?.into_iter().collect();
     let window: Vec<Chunk> = window.into_iter().filter(|chunk| missing.remove(&chunk.hash)).collect();
-    if window.is_empty() { Ok(()) } else { remote.put_chunks(share, &window).await }
+    if !window.is_empty() {
+        remote.put_chunks(share, &window).await?;
+    }
+    Ok(size(&window))
 }
 
 /// Reads files one after the other, and hands out their chunks; ends early where nobody takes them.

@@ -274,7 +274,11 @@ impl Draft for RealDraft {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
                 outcome => outcome.map(|()| true)?,
             },
-            Some(over) => looks_like(&target, over) && exchange(self.file.path(), &target, over)?,
+            Some(over) => {
+                looks_like(&target, over)
+                    && keep_mode(self.file.as_file(), &target).is_ok()
+                    && exchange(self.file.path(), &target, over)?
+            }
         };
         if !is_placed {
             return Ok(None);
@@ -284,6 +288,11 @@ impl Draft for RealDraft {
         drop(self.file.into_temp_path().close());
         Ok(Some(stamp))
     }
+}
+
+/// Lets whoever may read, write or run a file do so with what replaces it.
+fn keep_mode(draft: &File, target: &Path) -> io::Result<()> {
+    draft.set_permissions(fs::symlink_metadata(target)?.permissions())
 }
 
 /// Tells whether what is at a path is a file, and unchanged since it was looked at.

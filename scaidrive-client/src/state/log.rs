@@ -34,6 +34,8 @@ pub trait Log: Send + fmt::Debug {
 pub struct FileLog {
     path: PathBuf,
     file: File,
+    /// Where the last whole line ends; what is beyond was never promised.
+    end: u64,
 }
 
 impl FileLog {
@@ -41,7 +43,7 @@ impl FileLog {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         sync_folder(path)?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), end: file.metadata()?.len(), file })
     }
 }
 
@@ -57,19 +59,19 @@ impl Log for FileLog {
             line.clear();
         }
         self.file.set_len(good)?;
-        self.file.seek(SeekFrom::End(0))?;
+        self.end = good;
         Ok(lines)
     }
 
     fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let end = self.file.seek(SeekFrom::End(0))?;
         let line = encode(records)?;
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if written.is_err() {
-            // Half a line would hide all that come after it.
-            self.file.set_len(end)?;
-        }
-        written
+        // Half a line, left by a write that failed, would hide all that come after it.
+        self.file.set_len(self.end)?;
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(&line)?;
+        self.file.sync_data()?;
+        self.end += line.len() as u64;
+        Ok(())
     }
 
     fn replace(&mut self, records: &[Record]) -> io::Result<()> {
@@ -82,6 +84,7 @@ impl Log for FileLog {
         fs::rename(&draft, &self.path)?;
         sync_folder(&self.path)?;
         self.file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        self.end = self.file.metadata()?.len();
         Ok(())
     }
 }
@@ -163,6 +166,19 @@ mod tests {
         fs::write(&path, &bytes).unwrap();
         let store = Store::open(Box::new(FileLog::open(&path).unwrap())).unwrap();
         assert_eq!((store.state().remote.len(), store.state().cursor), (1, Some(0)));
+    }
+
+    #[test]
+    fn half_a_line_that_a_full_disk_left_hides_nothing_that_comes_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.log");
+        let mut store = Store::open(Box::new(FileLog::open(&path).unwrap())).unwrap();
+        store.commit(vec![item(1)]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"half a li").unwrap();
+        store.commit(vec![item(2)]).unwrap();
+        let again = Store::open(Box::new(FileLog::open(&path).unwrap())).unwrap();
+        assert_eq!(again.state().remote.len(), 2);
     }
 
     #[test]

@@ -220,6 +220,16 @@ fn a_file_is_replaced_only_if_it_is_as_it_was() {
 }
 
 #[test]
+fn what_replaces_a_file_may_be_read_and_run_by_whom_the_file_could() {
+    let directory = Directory::new();
+    directory.write("run.sh", "old");
+    fs::set_permissions(directory.path("run.sh"), fs::Permissions::from_mode(0o750)).unwrap();
+    assert!(directory.place("run.sh", "new", true));
+    assert_eq!(fs::metadata(directory.path("run.sh")).unwrap().mode() & 0o777, 0o750);
+    assert_eq!(directory.read("run.sh"), "new");
+}
+
+#[test]
 fn what_looks_like_the_file_that_it_was_is_removed_and_nothing_else() {
     let directory = Directory::new();
     directory.write("a", "old");

@@ -21,8 +21,13 @@ impl World {
         let folder = self.pick(&folders).unwrap_or_default();
         let to = folder.join(NAMES[self.dice.usize(..NAMES.len())]);
         let is_free = self.devices[number].disk.text(&to).is_none();
-        let (file, thing) = (self.pick(&files), self.pick(&everything));
-        let what = match (self.dice.u32(..100), file, thing) {
+        let what = self.dice.u32(..100);
+        let (file, thing) = if what < 64 {
+            (self.pick_hot(&files, TreePath::clone), None)
+        } else {
+            (None, self.pick_hot(&everything, TreePath::clone))
+        };
+        let what = match (what, file, thing) {
             (0..30, _, _) if is_free => self.write_here(number, &to),
             (30..42, _, _) if is_free => {
                 self.devices[number].disk.make_folder(&to).unwrap();

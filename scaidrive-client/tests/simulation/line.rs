@@ -23,6 +23,8 @@ pub(crate) enum Passage {
     AnswerLost,
     /// It is carried out twice.
     Twice,
+    /// Something on the way takes no batch of more than one change.
+    Narrow,
 }
 
 /// Asks for passage.
@@ -45,11 +47,24 @@ impl Line {
         name: &'static str,
         call: impl Fn() -> F,
     ) -> Result<T> {
+        self.call_if(name, true, call).await
+    }
+
+    /// Makes a call that a narrow line may not take.
+    async fn call_if<T, F: Future<Output = Result<T>>>(
+        &self,
+        name: &'static str,
+        is_small: bool,
+        call: impl Fn() -> F,
+    ) -> Result<T> {
         let (sender, passage) = oneshot::channel();
         self.waiting.send((name, sender)).map_err(|_| closed())?;
         match passage.await.unwrap_or(Passage::Closed) {
-            Passage::Open => call().await,
             Passage::Closed => Err(closed()),
+            Passage::Narrow if !is_small => {
+                Err(Error::of_code(413, "PAYLOAD_TOO_LARGE", "the batch is too large"))
+            }
+            Passage::Open | Passage::Narrow => call().await,
             Passage::AnswerLost => {
                 drop(call().await);
                 Err(closed())
@@ -109,6 +124,7 @@ impl Remote for Line {
     }
 
     async fn apply(&self, batch: &Batch) -> Result<Answer> {
-        self.call("apply", || self.server.apply(batch)).await
+        let is_small = batch.changes.len() <= 1;
+        self.call_if("apply", is_small, || self.server.apply(batch)).await
     }
 }

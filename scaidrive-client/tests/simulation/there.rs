@@ -20,7 +20,7 @@ impl World {
         let items = self.items(self.home.share).await;
         let folder = self.pick(&items).and_then(|item| item.node.id.as_folder());
         let name = FileName::parse(NAMES[self.dice.usize(..NAMES.len())]).unwrap();
-        let item = self.pick(&items);
+        let item = self.pick_hot(&items, |item| item.path.to_string().as_str().into());
         let done = match (self.dice.u32(..100), item) {
             (0..30, _) => self.create_there(&items, folder, name).await,
             (30..48, Some(item)) => self.edit_there(&item).await,
@@ -85,7 +85,7 @@ impl World {
             NodeId::File(id) => moves::file(drive, admin, id, target).await.map(|file| file.path),
             NodeId::Folder(id) => moves::folder(drive, admin, id, target).await.map(|folder| folder.path),
         };
-        moved.map(|path| path.to_string()).map_err(|error| error.to_string())
+        moved.map_err(|error| error.to_string())
     }
 
     async fn move_there(&mut self, item: &Walked, folder: Option<FolderId>, name: FileName) -> String {

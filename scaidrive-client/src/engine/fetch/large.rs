@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::sources::{Pieces, Sources};
 use super::{Failure, finish};
 use crate::chunker::{ChunkRef, Chunking};
-use crate::engine::{Event, Ports, blocking};
+use crate::engine::{Event, Moved, Ports, blocking};
 use crate::error::Error;
 use crate::model::{ItemId, Sha256Hash};
 use crate::plan::Download;
@@ -61,8 +61,8 @@ pub(super) async fn fetch(
         .map(|run| read(ports, &pieces, &download.id, version, run))
         .buffered(ahead.clamp(1, AHEAD));
     while let Some(bytes) = bytes.next().await {
-        let bytes = bytes?;
-        ports.observer.event(&Event::Received(bytes.len() as u64));
+        let (bytes, travelled) = bytes?;
+        ports.observer.event(&Event::Received(Moved { bytes: bytes.len() as u64, travelled }));
         let written = blocking(move || {
             whole.update(&bytes);
             draft.write_all(&bytes).map(|()| (draft, whole))
@@ -90,26 +90,27 @@ fn runs(chunks: &[ChunkRef], is_here: impl Fn(&ChunkRef) -> bool) -> Vec<Run> {
     runs
 }
 
+/// Returns the bytes of a run, and how many of them had to travel.
 async fn read(
     ports: &Ports,
     pieces: &Arc<Pieces>,
     file: &ItemId,
     version: u64,
     run: Run,
-) -> Result<Bytes, Failure> {
+) -> Result<(Bytes, u64), Failure> {
     if run.is_here {
         let (fs, pieces, chunks) = (Arc::clone(&ports.fs), Arc::clone(pieces), run.chunks.clone());
         let here = blocking(move || pieces.read(&*fs, &chunks)).await;
         // A file that changes under our hands is no source: then all of it is fetched.
         if let Ok(Some(bytes)) = here {
-            return Ok(bytes);
+            return Ok((bytes, 0));
         }
     }
     let bytes = ports.remote.read(file, version, run.offset, run.size()).await?;
     if bytes.len() as u64 != run.size() {
         return Err(Error::Garbled("a range of another size was answered".to_owned()).into());
     }
-    Ok(bytes)
+    Ok((bytes, run.size()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::{Engine, Event, Ports, Round, blocking};
+use super::{Engine, Event, Moved, Ports, Round, blocking};
 use crate::chunker::Chunking;
 use crate::error::{Error, Result};
 use crate::fs::{Draft, LocalFs};
@@ -222,7 +222,7 @@ async fn small(ports: &Ports, downloads: Vec<Download>) -> Vec<Fetched> {
     })
     .await;
     let bytes = fetched.iter().map(|fetched| fetched.download.file.size).sum();
-    ports.observer.event(&Event::Received(bytes));
+    ports.observer.event(&Event::Received(Moved { bytes, travelled: bytes }));
     fetched
 }
 
