@@ -92,19 +92,19 @@ impl Acts {
         git(dir, &["clone", "-q", origin.to_str().unwrap(), "clone"]);
     }
 
-    pub(crate) fn check_out(&self, dir: &Path, branch: &str) {
+    pub(crate) fn check_out(dir: &Path, branch: &str) {
         git(&dir.join("clone"), &["checkout", "-q", branch]);
     }
 
     /// Demands that what arrived elsewhere is a whole repository with nothing changed in it.
-    pub(crate) fn check_clone(&self, dir: &Path) {
+    pub(crate) fn check_clone(dir: &Path) {
         let clone = dir.join("clone");
         git(&clone, &["fsck", "--strict"]);
         assert_eq!(git(&clone, &["status", "--porcelain"]), "");
     }
 
     /// Edits many files in place, as `sed` does: into a file beside it that takes its place.
-    pub(crate) fn edit(&self, dir: &Path, files: usize) {
+    pub(crate) fn edit(dir: &Path, files: usize) {
         let folders = dir.join("copied");
         let path = |number: usize| folders.join(format!("folder {}/file {number}.txt", number / FOLDER));
         let all: Vec<PathBuf> = (0..files).map(path).collect();
@@ -114,7 +114,7 @@ impl Acts {
     }
 
     /// Renames files and folders back and forth, faster than anybody can follow: chains, swaps, and moves elsewhere.
-    pub(crate) fn rename(&self, dir: &Path, renames: usize) {
+    pub(crate) fn rename(dir: &Path, renames: usize) {
         let rename = |from: &str, to: &str| fs::rename(dir.join(from), dir.join(to)).unwrap();
         let storm = dir.join("storm");
         fs::create_dir_all(storm.join("deep/er")).unwrap();
@@ -140,11 +140,11 @@ impl Acts {
         rename("storm/folder", "copied/folder 1");
     }
 
-    pub(crate) fn write_large(&self, dir: &Path, size: usize) {
+    pub(crate) fn write_large(dir: &Path, size: usize) {
         fs::write(dir.join("large.bin"), noise(1, size)).unwrap();
     }
 
-    pub(crate) fn edit_large(&self, dir: &Path, at: usize, size: usize) {
+    pub(crate) fn edit_large(dir: &Path, at: usize, size: usize) {
         let file = fs::File::options().write(true).open(dir.join("large.bin")).unwrap();
         file.write_all_at(&noise(2, size), at as u64).unwrap();
     }

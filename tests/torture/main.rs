@@ -95,13 +95,13 @@ fn what_programs_do_in_one_directory_arrives_in_the_other() {
     act(&house, "cp -r", |dir| acts.copy(dir, size.copied));
     act(&house, "git clone", |dir| acts.clone(dir, size.tracked));
     for branch in ["one", "two", "main"] {
-        act(&house, &format!("git checkout {branch}"), |dir| acts.check_out(dir, branch));
+        act(&house, &format!("git checkout {branch}"), |dir| Acts::check_out(dir, branch));
     }
-    act(&house, "sed -i", |dir| acts.edit(dir, size.edited));
-    act(&house, "renames", |dir| acts.rename(dir, size.renames));
+    act(&house, "sed -i", |dir| Acts::edit(dir, size.edited));
+    act(&house, "renames", |dir| Acts::rename(dir, size.renames));
     act(&house, "rm -r", |dir| std::fs::remove_dir_all(dir.join("copied")).unwrap());
     check(&house);
-    acts.check_clone(house.second.dir());
+    Acts::check_clone(house.second.dir());
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn both_directories_are_alike_though_everything_is_killed_in_turn() {
         let dir = house.first.dir();
         acts.copy(dir, size.copied);
         acts.clone(dir, size.tracked);
-        acts.edit(dir, size.edited);
-        acts.check_out(dir, "one");
-        acts.rename(dir, size.renames);
+        Acts::edit(dir, size.edited);
+        Acts::check_out(dir, "one");
+        Acts::rename(dir, size.renames);
         acts.copy_again(dir, size.copied / 4);
-        acts.check_out(dir, "two");
+        Acts::check_out(dir, "two");
     });
     eprintln!("{} kills in {:.1} s", size.kills, began.elapsed().as_secs_f64());
     // A device that was refused for long waits for long; one that was just started does not.
@@ -131,7 +131,7 @@ fn both_directories_are_alike_though_everything_is_killed_in_turn() {
     await_tree(&house, &wanted);
     eprintln!("{} items alike after {:.1} s", wanted.len(), began.elapsed().as_secs_f64());
     check(&house);
-    acts.check_clone(house.second.dir());
+    Acts::check_clone(house.second.dir());
 }
 
 /// Kills the server and the devices in turn, each in the middle of whatever it does, and starts each again at once.
@@ -158,11 +158,10 @@ fn an_edit_of_a_large_file_sends_little_more_than_the_edit() {
     const OVERHEAD: u64 = 4 << 20;
     const EDIT: usize = 2 << 20;
     let (house, size) = (House::new(), size());
-    let acts = Acts::new(house.path("material"));
     house.devices().for_each(Device::start);
-    act(&house, "a large file", |dir| acts.write_large(dir, size.large));
+    act(&house, "a large file", |dir| Acts::write_large(dir, size.large));
     house.devices().for_each(|device| device.line.forget());
-    act(&house, "an edit in its middle", |dir| acts.edit_large(dir, size.large / 2, EDIT));
+    act(&house, "an edit in its middle", |dir| Acts::edit_large(dir, size.large / 2, EDIT));
     let (sent, received) = (house.first.line.sent(), house.second.line.received());
     eprintln!("of {EDIT} bytes in {}, {sent} were sent and {received} received", size.large);
     for bytes in [sent, received] {

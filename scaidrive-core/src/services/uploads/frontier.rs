@@ -229,7 +229,6 @@ struct Feed<'d> {
     /// How far was read.
     read: u64,
     size: u64,
-    part_size: usize,
     goal: u64,
     until: Instant,
     /// Set where it ended before the parts did.
@@ -248,7 +247,6 @@ impl<'d> Feed<'d> {
             hash,
             read: row.frontier,
             size: row.layout.size,
-            part_size: row.layout.part_size as usize,
             goal,
             until,
             ended: None,
@@ -262,11 +260,7 @@ impl<'d> Feed<'d> {
             self.ended = Some(Progress::Paused);
             return Ok(None);
         }
-        let rest = std::mem::take(&mut self.rest);
-        // All at once: room that doubles as it fills is copied each time, and leaves holes that the allocator keeps.
-        let mut bytes = BytesMut::with_capacity(rest.len() + self.drive.uploads.step + self.part_size);
-        bytes.extend_from_slice(&rest);
-        drop(rest);
+        let mut bytes = BytesMut::from(std::mem::take(&mut self.rest));
         let mut objects = Vec::new();
         while bytes.len() < self.drive.uploads.step && self.vanished.is_none() {
             match self.pieces.try_next().await? {
