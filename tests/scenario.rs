@@ -5,6 +5,8 @@
 
 #[path = "scenario/permissions.rs"]
 mod permissions;
+#[path = "scenario/sync_client.rs"]
+mod sync_client;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -36,6 +36,8 @@ pub struct Ports {
     pub limiter: Arc<dyn Limiter>,
     /// Mail to people.
     pub mailer: Arc<dyn Mailer>,
+    /// Where people reach the server, for links in mail; nothing where that is not known.
+    pub public_url: Option<String>,
     /// Who tokens speak for; nothing where no tokens are taken, as in a host program.
     pub identity: Option<Arc<dyn Identity>>,
     /// Seals the audit.

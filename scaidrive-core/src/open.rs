@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::adapters::blobs::{self, S3Settings};
 use crate::adapters::limiter::LocalLimiter;
-use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, RandomIds, SystemClock};
+use crate::adapters::local::{LocalDispatch, LocalPubSub, LogMailer, NoMailer, RandomIds, SystemClock};
 #[cfg(feature = "oidc")]
 use crate::adapters::oidc::{OidcProvider, OidcSettings};
+#[cfg(feature = "redis")]
+use crate::adapters::redis;
 use crate::adapters::sql::SqlStore;
-use crate::config::{Config, ObjectsConfig};
+use crate::config::{Config, Environment, ObjectsConfig};
 use crate::model::{ChunkingParams, Error, Result};
-use crate::ports::{BlobStore, Clock};
+use crate::ports::{BlobStore, Clock, Dispatch, Ids, Limiter, Mailer, PubSub};
 use crate::services::audit::AuditKey;
 use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
@@ -38,16 +40,19 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         })?;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids = Arc::new(RandomIds::default());
+    let (pubsub, dispatch, limiter) = shared(config, &*ids, &clock)?;
     let meta = SqlStore::open(&config.database_url(), Arc::clone(&clock)).await?;
     Ok(Ports {
         meta: Arc::new(meta),
         blobs: open_objects(config)?,
         clock,
-        ids: Arc::new(RandomIds::default()),
-        pubsub: Arc::new(LocalPubSub::default()),
-        dispatch: Arc::new(LocalDispatch::default()),
-        limiter: Arc::new(LocalLimiter::new(Arc::new(SystemClock))),
-        mailer: Arc::new(LogMailer),
+        ids,
+        pubsub,
+        dispatch,
+        limiter,
+        mailer: mailer(config)?,
+        public_url: config.public_url.clone(),
         identity: None,
         audit_key: audit_key(config)?,
         journal: Journal::default(),
@@ -57,6 +62,48 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         cache: ChunkCache::new(CACHE_BYTES),
         deduplicated: Tally::default(),
     })
+}
+
+/// Returns who delivers mail.
+fn mailer(config: &Config) -> Result<Arc<dyn Mailer>> {
+    #[cfg(feature = "scaisend")]
+    if let Some(mail) = &config.mail {
+        let key = mail.api_key.reveal().to_owned();
+        return Ok(Arc::new(crate::adapters::scaisend::ScaiSend::new(&mail.url, key, mail.from.clone())?));
+    }
+    #[cfg(not(feature = "scaisend"))]
+    if config.mail.is_some() {
+        return Err(Error::Config {
+            faults: vec!["SCAIDRIVE_SCAISEND_URL: this build has no ScaiSend".to_owned()],
+        });
+    }
+    Ok(match config.environment {
+        Environment::Dev => Arc::new(LogMailer),
+        Environment::Production => Arc::new(NoMailer),
+    })
+}
+
+type Shared = (Arc<dyn PubSub>, Arc<dyn Dispatch>, Arc<dyn Limiter>);
+
+/// Returns what replicas share, which one process has of its own.
+#[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "ids are for Redis"))]
+fn shared(config: &Config, ids: &dyn Ids, clock: &Arc<dyn Clock>) -> Result<Shared> {
+    #[cfg(feature = "redis")]
+    if let Some(url) = &config.redis_url {
+        let redis = redis::open(url, ids)?;
+        return Ok((Arc::new(redis.pubsub), Arc::new(redis.dispatch), Arc::new(redis.limiter)));
+    }
+    #[cfg(not(feature = "redis"))]
+    if config.redis_url.is_some() {
+        return Err(Error::Config {
+            faults: vec!["SCAIDRIVE_REDIS_URL: this build has no Redis".to_owned()],
+        });
+    }
+    Ok((
+        Arc::new(LocalPubSub::default()),
+        Arc::new(LocalDispatch::default()),
+        Arc::new(LocalLimiter::new(Arc::clone(clock))),
+    ))
 }
 
 /// Returns the identity provider that the configuration names; nothing if it names none.

@@ -11,12 +11,16 @@ use scaidrive_core::services::tenants;
 use scaidrive_core::services::{foreign, journal, paths};
 use scaidrive_core::{Drive, Ports, open};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::acting::Acting;
 use crate::share::Share;
 
 /// Shares read at once.
 const SHARES: u32 = 1000;
+
+/// Jobs that run at once beside the host program.
+const JOBS_AT_ONCE: usize = 2;
 
 /// A drive of the host program, acting as one of its users; cheap to clone.
 ///
@@ -67,7 +71,7 @@ impl ScaiDrive {
         let (tenant, admin, _) = tenants::bootstrap(&drive).await?;
         let caller = tenants::caller_for(&drive, tenant.id, &admin.id).await?;
         let worker = Worker::new(drive.clone());
-        let jobs = tokio::spawn(async move { worker.run().await });
+        let jobs = tokio::spawn(async move { worker.run(JOBS_AT_ONCE, &CancellationToken::new()).await });
         let watched = drive.clone();
         let foreign = tokio::spawn(async move { foreign::watch(&watched).await });
         let sealed = drive.clone();

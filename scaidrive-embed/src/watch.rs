@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use scaidrive_core::model::{FeedRow, Result, ShareId};
-use scaidrive_core::ports::Nudge;
+use scaidrive_core::ports::News;
 use scaidrive_core::services::feed;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -33,7 +33,7 @@ struct Watch {
     acting: Acting,
     share: ShareId,
     position: i64,
-    nudges: broadcast::Receiver<Nudge>,
+    nudges: broadcast::Receiver<News>,
     ready: VecDeque<FeedRow>,
 }
 
@@ -59,12 +59,9 @@ impl Watch {
         let nudged = async {
             loop {
                 match self.nudges.recv().await {
-                    Ok(nudge) if nudge.tenant == tenant && nudge.position > self.position => {
-                        return;
-                    }
-                    // Some nudges were missed: look.
-                    Err(RecvError::Lagged(_)) => return,
-                    Ok(_) => {}
+                    Ok(News::Nudge(nudge)) if nudge.tenant != tenant || nudge.position <= self.position => {}
+                    // Where some were missed, there may be something, too.
+                    Ok(_) | Err(RecvError::Lagged(_)) => return,
                     Err(RecvError::Closed) => std::future::pending().await,
                 }
             }

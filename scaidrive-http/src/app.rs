@@ -54,7 +54,7 @@ impl std::ops::Deref for App {
 impl App {
     /// Puts the parts together.
     pub(crate) fn new(drive: Drive, config: Config) -> Self {
-        let health = Health::new(drive.clone());
+        let health = Health::new(drive.clone(), config.redis_url.is_some());
         Self(Arc::new(Parts {
             drive,
             metrics: Metrics::new(config.metrics_detail),

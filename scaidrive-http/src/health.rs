@@ -17,6 +17,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Looks after the parts, and remembers whether the process is about to stop.
 pub(crate) struct Health {
     drive: Drive,
+    has_redis: bool,
     draining: AtomicBool,
     last: Mutex<Option<(Instant, Checks)>>,
 }
@@ -30,12 +31,14 @@ pub(crate) struct Checks {
     pub(crate) storage: bool,
     /// Whether tokens of the identity provider can be verified; nothing where there is none.
     pub(crate) scaikey: Option<bool>,
+    /// Whether replicas can reach each other; nothing where there is one process.
+    pub(crate) redis: Option<bool>,
 }
 
 impl Health {
-    /// Returns the health of a drive.
-    pub(crate) fn new(drive: Drive) -> Self {
-        Self { drive, draining: AtomicBool::new(false), last: Mutex::new(None) }
+    /// Returns the health of a drive, which may share a Redis with others.
+    pub(crate) fn new(drive: Drive, has_redis: bool) -> Self {
+        Self { drive, has_redis, draining: AtomicBool::new(false), last: Mutex::new(None) }
     }
 
     /// Says that no more requests are wanted.
@@ -47,15 +50,18 @@ impl Health {
     pub(crate) async fn ready(&self) -> (bool, Value) {
         let checks = self.checks().await;
         let ready = checks.database && checks.storage && !self.draining.load(Ordering::Relaxed);
-        let status = match (ready, checks.scaikey) {
+        let others = [("redis", checks.redis), ("scaikey", checks.scaikey)];
+        let status = match (ready, others.iter().any(|(_, well)| *well == Some(false))) {
             (false, _) => "not_ready",
             // An outage there must not take every replica out of the balancer.
-            (true, Some(false)) => "degraded",
-            (true, _) => "ready",
+            (true, true) => "degraded",
+            (true, false) => "ready",
         };
         let mut told = json!({ "database": checks.database, "storage": checks.storage });
-        if let Some(scaikey) = checks.scaikey {
-            told["scaikey"] = json!(scaikey);
+        for (part, well) in others {
+            if let Some(well) = well {
+                told[part] = json!(well);
+            }
         }
         (ready, json!({ "status": status, "checks": told }))
     }
@@ -67,8 +73,9 @@ impl Health {
         {
             return checks;
         }
-        let (database, storage, scaikey) = tokio::join!(self.database(), self.storage(), self.scaikey());
-        let checks = Checks { database, storage, scaikey };
+        let (database, storage, scaikey, redis) =
+            tokio::join!(self.database(), self.storage(), self.scaikey(), self.redis());
+        let checks = Checks { database, storage, scaikey, redis };
         *last = Some((Instant::now(), checks));
         checks
     }
@@ -102,6 +109,18 @@ impl Health {
             tracing::warn!("degraded: the identity provider's keys cannot be had");
         }
         well
+    }
+
+    async fn redis(&self) -> Option<bool> {
+        if !self.has_redis {
+            return None;
+        }
+        let looked = tokio::time::timeout(PATIENCE, self.drive.pubsub.ping()).await;
+        let well = matches!(looked, Ok(Ok(())));
+        if !well {
+            tracing::warn!("degraded: Redis does not answer");
+        }
+        Some(well)
     }
 
     async fn storage(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What is counted, for Prometheus (operations.md).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use scaidrive_core::Drive;
-use scaidrive_core::model::{Error, Result, TenantId};
+use scaidrive_core::jobs::Ran;
+use scaidrive_core::model::{Error, Queue, Result, TenantId};
 use scaidrive_core::services::tenants;
 
 use self::sync::SyncMetrics;
@@ -47,7 +49,19 @@ struct StorageLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct QueueLabel {
-    queue: String,
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndedLabels {
+    queue: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskLabels {
+    queue: &'static str,
+    task: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -67,6 +81,8 @@ pub(crate) struct Metrics {
     deduplicated: Family<TenantLabel, Counter>,
     storage: Family<StorageLabels, Gauge>,
     queues: Family<QueueLabel, Gauge>,
+    jobs: Family<EndedLabels, Counter>,
+    job_durations: Family<TaskLabels, Histogram>,
     rejections: Family<DimensionLabel, Counter>,
     limiter_failures: Counter,
     unsealed: Gauge,
@@ -90,6 +106,8 @@ impl Metrics {
             deduplicated: Family::default(),
             storage: Family::default(),
             queues: Family::default(),
+            jobs: Family::default(),
+            job_durations: Family::new_with_constructor(durations),
             rejections: Family::default(),
             limiter_failures: Counter::default(),
             unsealed: Gauge::default(),
@@ -111,6 +129,12 @@ impl Metrics {
 
     fn register(&mut self) {
         let Self { registry, rejections, limiter_failures, unsealed, deduplicated, .. } = self;
+        registry.register("scaidrive_queue_jobs_processed", "Attempts at jobs", self.jobs.clone());
+        registry.register(
+            "scaidrive_queue_job_duration_seconds",
+            "Time that attempts took",
+            self.job_durations.clone(),
+        );
         let found = "Chunks that came and were stored already";
         registry.register("scaidrive_chunks_deduplicated", found, deduplicated.clone());
         registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
@@ -123,6 +147,15 @@ impl Metrics {
     /// Counts a request beyond a limit.
     pub(crate) fn limited(&self, dimension: &'static str) {
         self.rejections.get_or_create(&DimensionLabel { dimension }).inc();
+    }
+
+    /// Counts an attempt at a job.
+    pub(crate) fn ran(&self, ran: &Ran) {
+        let (queue, result) = (ran.queue.as_str(), ran.ended.as_str());
+        self.jobs.get_or_create(&EndedLabels { queue, result }).inc();
+        self.job_durations
+            .get_or_create(&TaskLabels { queue, task: ran.task })
+            .observe(ran.took.as_secs_f64());
     }
 
     /// Counts a failure of the limiter.
@@ -177,8 +210,10 @@ impl Metrics {
                 self.storage.get_or_create(&labels).set(bytes);
             }
         }
-        for (queue, depth) in drive.read().await?.job_counts().await? {
-            self.queues.get_or_create(&QueueLabel { queue }).set(depth);
+        let counts: BTreeMap<Queue, i64> = drive.read().await?.job_counts().await?.into_iter().collect();
+        for queue in Queue::ALL {
+            let depth = counts.get(queue).copied().unwrap_or_default();
+            self.queues.get_or_create(&QueueLabel { queue: queue.as_str() }).set(depth);
         }
         Ok(())
     }

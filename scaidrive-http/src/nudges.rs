@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use scaidrive_core::Drive;
 use scaidrive_core::model::{ShareId, TenantId, UserId};
-use scaidrive_core::ports::Nudge;
+use scaidrive_core::ports::{self, Nudge};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
@@ -90,8 +90,8 @@ impl Nudges {
         self.pass_all();
         loop {
             match nudges.recv().await {
-                Ok(nudge) => self.pass(nudge),
-                Err(RecvError::Lagged(_)) => self.pass_all(),
+                Ok(ports::News::Nudge(nudge)) => self.pass(nudge),
+                Ok(ports::News::Lost) | Err(RecvError::Lagged(_)) => self.pass_all(),
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }

@@ -155,9 +155,21 @@ fn shape_failure(value: &Value, error: &serde_path_to_error::Error<serde_json::E
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let kind = if missing.is_some() { "missing" } else { "value_error" };
     loc.extend(missing.map(str::to_owned));
+    let msg = without_middle(&message);
     let input = loc[1..].iter().try_fold(value, |at, key| at.get(key)).unwrap_or(&Value::Null);
     let input = if input.is_object() || input.is_array() { Value::Null } else { short(input) };
-    Failure::invalid(vec![Fault { kind, loc, msg: message, input }])
+    Failure::invalid(vec![Fault { kind, loc, msg, input }])
+}
+
+/// Cuts the middle out of a long message: what was sent stands there, between what was wrong with it and what may be.
+fn without_middle(message: &str) -> String {
+    const END: usize = 200;
+    let length = message.chars().count();
+    if length <= 2 * END {
+        return message.to_owned();
+    }
+    let (start, end) = (message.chars().take(END), message.chars().skip(length - END));
+    start.chain(['…']).chain(end).collect()
 }
 
 /// Cuts a long text: an error must not send back what was sent.
@@ -191,5 +203,14 @@ mod tests {
         assert_eq!(told(br#"{"name":7}"#)[0]["loc"], serde_json::json!(["body", "name"]));
         assert_eq!(told(br#"{"name":7}"#)[0]["input"], 7);
         assert_eq!(told(b"[]")[0]["loc"], serde_json::json!(["body"]));
+    }
+
+    #[test]
+    fn what_was_sent_is_not_sent_back() {
+        let huge = format!("\"{}\"", "é".repeat(1 << 19));
+        let told = parse_json::<Vec<()>>(huge.as_bytes()).unwrap_err().detail();
+        let message = told[0]["msg"].as_str().unwrap();
+        assert!(message.starts_with("invalid type: string \"é") && message.ends_with("expected a sequence"));
+        assert!(told.to_string().len() < 2000);
     }
 }

@@ -13,6 +13,7 @@ use scaidrive_core::ports::Identity;
 use scaidrive_core::services::{foreign, journal, tenants};
 use scaidrive_core::{Drive, open};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::routes::Audience;
@@ -20,6 +21,9 @@ use crate::server::Server;
 
 /// How long the token of a first start is good.
 const FIRST_TOKEN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Jobs that a process runs at once.
+const JOBS_AT_ONCE: usize = 4;
 
 /// Which part of the work a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +58,6 @@ fn warn_of_what_is_missing(config: &Config) {
         tracing::warn!(
             "SCAIDRIVE_JWT_AUDIENCE is not set: tokens that the provider made for other services are taken too"
         );
-    }
-    if config.redis_url.is_some() {
-        tracing::warn!("SCAIDRIVE_REDIS_URL is set, but this build fans out within the process only");
     }
 }
 
@@ -116,9 +117,10 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
         running.spawn(server.run(async move { app.stopping().await }));
     }
     let mut helpers = tokio::task::JoinSet::new();
+    let no_more_jobs = CancellationToken::new();
     if parts.worker {
-        let worker = Worker::new(drive.clone());
-        helpers.spawn(async move { worker.run().await });
+        let (worker, stop) = (worker(&app), no_more_jobs.clone());
+        running.spawn(async move { worker.run(JOBS_AT_ONCE, &stop).await });
         let sealed = drive.clone();
         helpers.spawn(async move { seal::run(&sealed).await });
     }
@@ -133,11 +135,18 @@ async fn listen(drive: &Drive, config: Config, parts: Parts, token: Option<Strin
     app.health.drain();
     tokio::time::sleep(app.config.drain_delay).await;
     app.stop();
+    no_more_jobs.cancel();
     while running.join_next().await.is_some() {}
     app.sockets.ended().await;
     helpers.shutdown().await;
     journal::flush(drive).await?;
     Ok(())
+}
+
+/// Returns the worker of a process, whose work is counted.
+fn worker(app: &App) -> Worker {
+    let counted = app.clone();
+    Worker::of(app.drive.clone(), app.config.queues.clone(), Arc::new(move |ran| counted.metrics.ran(&ran)))
 }
 
 async fn bind(app: &App, audience: Audience) -> Result<Server> {

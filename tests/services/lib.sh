@@ -156,6 +156,18 @@ TOML
     "$(sed -n 's/^Key ID: *//p' <<< "$key")" "$(sed -n 's/^Secret key: *//p' <<< "$key")"
 }
 
+# A Python that has httpx, for the examples that need it: a virtual environment that stays in the cache.
+export_python() {
+  local dir=$1 venv=$cache/httpx
+  if ! "$venv/bin/python" -c 'import httpx' 2>/dev/null; then
+    say "installing httpx"
+    python3 -c 'import ensurepip' 2>/dev/null || need pip3 python3-venv || return 0
+    { python3 -m venv "$venv" && "$venv/bin/pip" install -q httpx > "$dir/httpx.log" 2>&1; } \
+      || { rm -rf "$venv"; say "SKIPPED: httpx could not be installed"; return 0; }
+  fi
+  export_to "$dir" SCAIDRIVE_TEST_PYTHON "$venv/bin/python"
+}
+
 # OpenID Connect providers: npm's oidc-provider, which stays in the cache.
 start_oidc() {
   local dir=$1 port home=$cache/oidc

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use scaidrive_core::model::JobId;
+
 use crate::exit;
 
 mod access;
@@ -82,15 +84,50 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Check that everything the database names is there, and every count exact
     Fsck(Fsck),
+    /// Look at background work, and decide about what failed too often
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Look at the audit, and check that nobody changed it
     #[command(subcommand)]
     Audit(Audit),
     /// Set and show how much may be used
     #[command(subcommand)]
     Quota(Quota),
+    /// Look whether what a backup must hold is there
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Make a restored database fit to be used
+    #[command(subcommand)]
+    Restore(Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+}
+
+/// Looks at background work.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List jobs that wait or run, 1,000 at a time
+    List {
+        /// Those that failed too often instead
+        #[arg(long)]
+        dead: bool,
+        /// Only what comes after this job
+        #[arg(long, value_name = "ID")]
+        after: Option<JobId>,
+    },
+    /// Try dead jobs again, as often as new ones
+    Retry {
+        /// Which
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
+    /// Remove dead jobs: what they were to do stays undone
+    Drop {
+        /// Which
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<JobId>,
+    },
 }
 
 /// Makes tokens.
@@ -210,6 +247,20 @@ pub(crate) struct Fsck {
     /// Read every chunk and compare its hash, too
     #[arg(long)]
     pub(crate) deep: bool,
+}
+
+/// Looks at a backup that was restored elsewhere.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Check that every chunk that the database names is in the store, and every count exact
+    Verify(Fsck),
+}
+
+/// Ends a restore.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Restore {
+    /// Run once after a restore or a lossy failover, before clients come: they will look at everything anew
+    Finish,
 }
 
 /// Looks at the audit.

@@ -9,6 +9,7 @@ mod gc;
 mod groups;
 mod import;
 mod init;
+mod jobs;
 mod ls;
 mod members;
 mod owner;
@@ -16,6 +17,7 @@ mod places;
 mod principals;
 mod progress;
 mod quotas;
+mod restore;
 mod shares;
 mod skipped;
 mod stats;
@@ -26,7 +28,7 @@ mod users;
 
 use scaidrive_core::services::journal;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Backup, Command, Restore};
 use crate::exit::{Code, Result};
 use crate::session::Session;
 
@@ -59,6 +61,9 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Share(command) => shares::run(session, args, command).await,
         Command::Member(command) => members::run(session, args, command).await,
         Command::Acl(command) => acl::run(session, args, command).await,
+        Command::Backup(Backup::Verify(what)) => fsck::run(session, args, what).await,
+        Command::Restore(Restore::Finish) => restore::finish(session).await,
+        Command::Jobs(command) => jobs::run(session, command).await,
         Command::Owner(what) => owner::run(session, args, what).await,
         Command::Import(what) => import::run(session, args, what).await,
         Command::Export(what) => export::run(session, args, what).await,

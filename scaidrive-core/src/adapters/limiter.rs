@@ -88,9 +88,7 @@ impl Windows {
             }
         }
         let all: Vec<Allowance> = buckets.iter().map(|bucket| self.allowance(bucket, now)).collect();
-        let tightest = all
-            .into_iter()
-            .min_by_key(|one| u64::from(one.remaining) * 1_000_000 / u64::from(one.limit.max(1)));
+        let tightest = all.into_iter().min_by_key(Allowance::share_left);
         self.forget_idle(now);
         tightest.map(Take::Granted)
     }

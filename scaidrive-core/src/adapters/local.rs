@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, broadcast};
 use ulid::{Generator, Ulid};
 
-use crate::model::{Result, Timestamp};
-use crate::ports::{Clock, Dispatch, Ids, Mail, Mailer, Nudge, PubSub};
+use crate::model::{Queue, Result, Timestamp};
+use crate::ports::{Clock, Dispatch, Ids, Mail, Mailer, News, Nudge, PubSub};
 
 /// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +45,18 @@ impl Ids for RandomIds {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogMailer;
 
+/// Delivers no mail, and says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoMailer;
+
+#[async_trait]
+impl Mailer for NoMailer {
+    async fn send(&self, mail: &Mail) -> Result<()> {
+        tracing::warn!(subject = mail.subject, "a mail is not sent: SCAIDRIVE_SCAISEND_URL is not set");
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Mailer for LogMailer {
     async fn send(&self, mail: &Mail) -> Result<()> {
@@ -55,7 +67,7 @@ impl Mailer for LogMailer {
 
 /// Fan-out within the process.
 #[derive(Debug)]
-pub struct LocalPubSub(broadcast::Sender<Nudge>);
+pub struct LocalPubSub(broadcast::Sender<News>);
 
 impl Default for LocalPubSub {
     fn default() -> Self {
@@ -63,31 +75,39 @@ impl Default for LocalPubSub {
     }
 }
 
+impl LocalPubSub {
+    /// Tells the own process something.
+    pub(super) fn tell(&self, news: News) {
+        // Nobody listening is no error.
+        drop(self.0.send(news));
+    }
+}
+
 #[async_trait]
 impl PubSub for LocalPubSub {
     async fn publish(&self, nudge: Nudge) -> Result<()> {
-        // Nobody listening is no error.
-        drop(self.0.send(nudge));
+        self.tell(News::Nudge(nudge));
         Ok(())
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<Nudge> {
+    fn subscribe(&self) -> broadcast::Receiver<News> {
         self.0.subscribe()
     }
 }
 
 /// Wake-ups within the process.
 #[derive(Debug, Default)]
-pub struct LocalDispatch(Notify);
+pub struct LocalDispatch([Notify; Queue::ALL.len()]);
 
 #[async_trait]
 impl Dispatch for LocalDispatch {
-    async fn wake(&self) -> Result<()> {
-        self.0.notify_one();
+    async fn wake(&self, queue: Queue) -> Result<()> {
+        self.0[queue as usize].notify_one();
         Ok(())
     }
 
-    async fn wait(&self) {
-        self.0.notified().await;
+    async fn wait(&self, queues: &[Queue]) {
+        let waits = queues.iter().map(|queue| Box::pin(self.0[*queue as usize].notified()));
+        futures_util::future::select_all(waits).await;
     }
 }

@@ -8,5 +8,9 @@ pub mod limiter;
 pub mod local;
 #[cfg(feature = "oidc")]
 pub mod oidc;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "scaisend")]
+pub mod scaisend;
 #[cfg(feature = "sql")]
 pub mod sql;

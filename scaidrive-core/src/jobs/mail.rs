@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::Job;
 use crate::Drive;
 use crate::model::{Error, Result};
-use crate::ports::Mail;
 use crate::ports::metadata::JobRow;
+use crate::services::letters::{self, Addressed};
 use crate::services::mutation::MAIL;
 
 pub(super) struct SendMail;
@@ -18,9 +18,9 @@ impl Job for SendMail {
     }
 
     async fn run(&self, drive: &Drive, job: &JobRow) -> Result<()> {
-        let mail: Mail = serde_json::from_value(job.payload.clone())
+        let letter: Addressed = serde_json::from_value(job.payload.clone())
             .map_err(|error| Error::internal(format!("the job holds no mail: {error}")))?;
-        drive.mailer.send(&mail).await
+        drive.mailer.send(&letters::write(&letter, drive.public_url.as_deref())?).await
     }
 
     fn every_secs(&self) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! Background use-cases and the worker that runs them.
 //!
-//! A job's row is the truth: claimed by compare-and-set until its lease ends, so a lost worker's job comes back
-//! by itself, and any number of workers run it once. Jobs are idempotent.
+//! A job's row is the truth: claimed by compare-and-set until its lease ends, and kept by renewing it, so a lost worker's
+//! job comes back by itself, and any number of workers run it once. Jobs are idempotent.
 
 mod collect;
 mod compact;
@@ -9,10 +9,11 @@ mod expire;
 mod forget;
 mod mail;
 pub mod seal;
+mod sweep;
 mod uploads;
 mod worker;
 
-pub use worker::Worker;
+pub use worker::{Ended, Observer, Ran, Worker};
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use crate::Drive;
 use crate::model::Result;
 use crate::ports::metadata::JobRow;
 
-/// How long a worker may be silent about a job before another one takes it.
-const LEASE: Duration = Duration::from_secs(15 * 60);
+/// How long a worker may be silent about a job before another one takes it; it renews its lease while it works.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Attempts before a job is kept as dead for somebody to look at.
 const ATTEMPTS: u32 = 10;
@@ -52,5 +53,7 @@ fn all() -> Vec<Box<dyn Job>> {
         Box::new(uploads::CompleteUpload),
         Box::new(uploads::ClearUpload),
         Box::new(uploads::SweepUploads),
+        Box::new(sweep::SweepTrash),
+        Box::new(sweep::SweepVersions),
     ]
 }

@@ -33,6 +33,13 @@ pub struct Allowance {
     pub reset: Timestamp,
 }
 
+impl Allowance {
+    /// Returns how much of the limit is left, in millionths.
+    pub fn share_left(&self) -> u64 {
+        u64::from(self.remaining) * 1_000_000 / u64::from(self.limit.max(1))
+    }
+}
+
 /// What became of a request to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Take {

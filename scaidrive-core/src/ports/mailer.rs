@@ -3,12 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::model::Result;
 
 /// A mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
     /// The recipient's address.
     pub to: String,
@@ -16,6 +15,8 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub text: String,
+    /// The same for those who see HTML.
+    pub html: String,
 }
 
 /// Sends mail. It is called by a job, so that a failure is tried again and a mutation never waits for it.

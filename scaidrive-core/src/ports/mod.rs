@@ -14,4 +14,4 @@ pub use identity::{Claims, Grant, Identity, SignIn};
 pub use limiter::{Allowance, Bucket, Limiter, Take, WINDOW_SECS};
 pub use mailer::{Mail, Mailer};
 pub use metadata::{MetadataStore, Outcome, Reads, WriteUnit, Writes};
-pub use system::{Clock, Dispatch, Ids, Nudge, PubSub};
+pub use system::{Clock, Dispatch, Ids, News, Nudge, PubSub};

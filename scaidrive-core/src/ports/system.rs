@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use ulid::Ulid;
 
-use crate::model::{Result, ShareId, TenantId, Timestamp, UserId};
+use crate::model::{Queue, Result, ShareId, TenantId, Timestamp, UserId};
 
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -33,22 +33,36 @@ pub struct Nudge {
     pub position: i64,
 }
 
+/// What goes over the fan-out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Something has changed.
+    Nudge(Nudge),
+    /// Nudges were lost, and nobody knows which: anything may have changed.
+    Lost,
+}
+
 /// Fans nudges out to whoever watches.
 #[async_trait]
 pub trait PubSub: Send + Sync + fmt::Debug {
     /// Sends a nudge to all who are subscribed now. Losing one is no error: the feed is the truth.
     async fn publish(&self, nudge: Nudge) -> Result<()>;
 
-    /// Returns the nudges from now on; a slow reader misses some, and knows it.
-    fn subscribe(&self) -> broadcast::Receiver<Nudge>;
+    /// Returns the news from now on; a slow reader misses some, and knows it.
+    fn subscribe(&self) -> broadcast::Receiver<News>;
+
+    /// Checks that other processes can be reached.
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Wakes workers. The durable intent is the job's row; losing a wake-up loses no work.
 #[async_trait]
 pub trait Dispatch: Send + Sync + fmt::Debug {
-    /// Tells workers that a job is waiting.
-    async fn wake(&self) -> Result<()>;
+    /// Tells a worker that a job waits in a queue.
+    async fn wake(&self, queue: Queue) -> Result<()>;
 
-    /// Returns once a job may be waiting.
-    async fn wait(&self);
+    /// Returns once a job may be waiting in one of these queues.
+    async fn wait(&self, queues: &[Queue]);
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::access::{self, Right};
+use super::letters::{self, Addressed, Letter};
 use super::members::{self, NewMember};
 use super::mutation::{self, Mutation, Tx};
 use crate::Drive;
@@ -14,7 +15,6 @@ use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, Invitation, InvitationId, InvitationStatus, Member, Principal,
     ResourceKind, Result, ShareId, ShareRole,
 };
-use crate::ports::Mail;
 use crate::ports::metadata::UserSearch;
 
 /// Days that an invitation can be accepted, unless its sender says otherwise.
@@ -99,15 +99,14 @@ impl Mutation for Create {
             answered_at: None,
         };
         tx.rows.insert_invitation(tx.caller.tenant, &invitation).await?;
-        let word = invitation.message.as_ref().map(|message| format!("\n\n{message}")).unwrap_or_default();
-        tx.mail(&Mail {
-            to: invitation.email.clone(),
-            subject: format!("You are invited to {}", share.name),
-            text: format!(
-                "{} invites you to {} as {}. Sign in to accept or decline; the invitation is open until {}.{word}",
-                tx.caller.user, share.name, invitation.role, invitation.expires_at
-            ),
-        })?;
+        let letter = Letter::Invitation {
+            share: share.name,
+            inviter: letters::name_of_caller(tx).await?,
+            role: invitation.role.to_string(),
+            until: invitation.expires_at.to_string(),
+            message: invitation.message.clone(),
+        };
+        tx.mail(&Addressed { to: invitation.email.clone(), letter })?;
         tell(tx, &invitation, "invitation.create");
         tx.created(invitation.id);
         Ok(invitation)

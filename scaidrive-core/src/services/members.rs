@@ -6,12 +6,13 @@ use serde_json::json;
 
 use super::access::{self, Located, Right, Standpoint};
 use super::acl::{access_changed, known_principal};
+use super::letters::{self, Addressed, Letter};
 use super::mutation::{self, Mutation, Tx};
 use super::{shares, tree};
 use crate::Drive;
 use crate::model::{
-    AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, ResourceKind, Result,
-    Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
+    AuditCategory, AuditEvent, Caller, Error, Member, MemberId, NodeId, Principal, Queue, ResourceKind,
+    Result, Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
 };
 use crate::ports::Reads;
 
@@ -171,9 +172,24 @@ impl Mutation for Add {
         check_expiry(self.new.expires_at, tx.now)?;
         known_principal(tx.rows, tx.caller, &self.new.principal).await?;
         let member = insert(tx, &share, &self.new).await?;
+        welcome(tx, &share, &member).await?;
         tx.created(member.id);
         one(tx.rows, tx.caller, member).await
     }
+}
+
+/// Asks for the mail that tells a user of a share; a group's members find it among their shares.
+async fn welcome(tx: &mut Tx<'_>, share: &Share, member: &Member) -> Result<()> {
+    let Principal::User(id) = &member.principal else { return Ok(()) };
+    let user = tx.rows.user(tx.caller.tenant, id).await?;
+    let Some(to) = user.and_then(|user| user.email).filter(|_| *id != tx.caller.user) else { return Ok(()) };
+    let letter = Letter::Shared {
+        share: share.name.clone(),
+        sharer: letters::name_of_caller(tx).await?,
+        role: member.role.to_string(),
+        until: member.expires_at.map(|end| end.to_string()),
+    };
+    tx.mail(&Addressed { to, letter })
 }
 
 /// Inserts a membership and tells everybody concerned.
@@ -197,7 +213,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, share: &Share, new: &NewMember) -> R
 fn schedule(tx: &mut Tx<'_>, member: &Member) {
     if let Some(end) = member.expires_at {
         let key = format!("{EXPIRE}:{}:{}", member.id, end.as_micros());
-        tx.job(EXPIRE, key, json!({ "member": member.id }), end);
+        tx.job(Queue::Medium, EXPIRE, key, json!({ "member": member.id }), end);
     }
 }
 

@@ -12,14 +12,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ulid::Ulid;
 
+use super::letters::{self, Addressed};
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
-    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, QuotaTarget,
+    AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Queue, QuotaTarget,
     ResourceKind, Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
-use crate::ports::{Ids, Mail, Nudge, Outcome, WriteUnit, Writes};
+use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
 
 /// How often an outcome that a broken connection hid is looked up before the caller is told so.
 const LOOKUPS: u32 = 5;
@@ -122,20 +123,27 @@ impl Tx<'_> {
     }
 
     /// Asks for a mail after the commit.
-    pub fn mail(&mut self, mail: &Mail) -> Result<()> {
+    pub fn mail(&mut self, mail: &Addressed) -> Result<()> {
         let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
         let key = format!("{MAIL}:{}", self.ids.ulid());
-        self.job(MAIL, key, payload, self.now);
+        self.job(Queue::High, MAIL, key, payload, self.now);
         Ok(())
     }
 
     /// Asks for work after the commit; jobs with the same key are one job.
-    pub fn job(&mut self, name: &str, dedup_key: String, payload: serde_json::Value, run_at: Timestamp) {
+    pub fn job(
+        &mut self,
+        queue: Queue,
+        name: &str,
+        dedup_key: String,
+        payload: serde_json::Value,
+        run_at: Timestamp,
+    ) {
         let job = JobRow {
             id: JobId::new(self.ids.ulid()),
             tenant: Some(self.caller.tenant),
             name: name.to_owned(),
-            queue: "low".to_owned(),
+            queue,
             dedup_key,
             payload,
             attempts: 0,
@@ -193,7 +201,7 @@ struct Done<T> {
     output: T,
     nudges: Vec<(Option<ShareId>, Option<UserId>)>,
     position: i64,
-    has_jobs: bool,
+    queues: BTreeSet<Queue>,
 }
 
 impl<M: Mutation> MutationUnit<M> {
@@ -229,9 +237,9 @@ impl<M: Mutation> WriteUnit for MutationUnit<M> {
         let mut tx = Tx { rows, caller: &caller, now, ids: self.ids.as_ref(), effects: Effects::default() };
         let output = self.mutation.apply(&mut tx).await?;
         let Tx { rows, effects, .. } = tx;
-        let (nudges, has_jobs) = (effects.nudges(), !effects.jobs.is_empty());
+        let (nudges, queues) = (effects.nudges(), effects.jobs.iter().map(|job| job.queue).collect());
         let position = self.settle(rows, effects, now).await?;
-        let done = Done { output, nudges, position, has_jobs };
+        let done = Done { output, nudges, position, queues };
         *self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
         Ok(Outcome::Commit)
     }
@@ -253,6 +261,10 @@ impl<M: Mutation> MutationUnit<M> {
         let usage = effects.usage.into_sorted();
         let head = rows.advance(tenant, &usage, count).await?;
         let warnings = quotas::enforce(rows, tenant, &usage, &effects.announced, now).await?;
+        for warning in &warnings {
+            self.warn(rows, warning, now).await?;
+        }
+        let warnings = warnings.iter().map(quotas::Warning::event).collect();
         rows.append_audit(tenant, &self.later_rows(warnings, now)).await?;
         let first = head - i64::from(count) + 1;
         let changes: Vec<LoggedChange> = effects
@@ -263,6 +275,28 @@ impl<M: Mutation> MutationUnit<M> {
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
+    }
+
+    /// Asks for the mail that warns of a quota; workers find it at their next look.
+    async fn warn(&self, rows: &mut dyn Writes, warning: &quotas::Warning, now: Timestamp) -> Result<()> {
+        let tenant = self.caller.tenant;
+        for mail in letters::warnings(rows, tenant, &warning.quota, warning.used).await? {
+            let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
+            let id = JobId::new(self.ids.ulid());
+            let job = JobRow {
+                id,
+                tenant: Some(tenant),
+                name: MAIL.to_owned(),
+                queue: Queue::High,
+                dedup_key: format!("{MAIL}:{id}"),
+                payload,
+                attempts: 0,
+                run_at: now,
+                every_secs: None,
+            };
+            rows.insert_job(&job, now).await?;
+        }
+        Ok(())
     }
 
     /// Notes what the request made, if it must have one effect and this is it.
@@ -339,9 +373,9 @@ async fn publish<T>(drive: &Drive, caller: &Caller, done: &Done<T>) {
             tracing::warn!(%error, ?share, "a nudge was lost");
         }
     }
-    if done.has_jobs
-        && let Err(error) = drive.dispatch.wake().await
-    {
-        tracing::warn!(%error, "a wake-up was lost");
+    for queue in &done.queues {
+        if let Err(error) = drive.dispatch.wake(*queue).await {
+            tracing::warn!(%error, "a wake-up was lost");
+        }
     }
 }

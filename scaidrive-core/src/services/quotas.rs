@@ -33,7 +33,7 @@ pub(super) async fn pending_bytes(
     Ok(rows.pending_uploads(tenant, user, now).await?.saturating_add(chunks))
 }
 
-/// Judges a change by every quota that it concerns; returns what administrators must be told of, or fails with
+/// Judges a change by every quota that it concerns; returns the thresholds that were passed, or fails with
 /// `QuotaExceeded`. Called with the counters as the change leaves them.
 ///
 /// What is `announced` needs room as if it were used, but is charged to nobody yet.
@@ -43,7 +43,7 @@ pub(super) async fn enforce(
     deltas: &[(UsageTarget, UsageDelta)],
     announced: &[(QuotaTarget, u64)],
     now: Timestamp,
-) -> Result<Vec<AuditEvent>> {
+) -> Result<Vec<Warning>> {
     let changed = deltas.iter().filter(|(_, delta)| delta.total_bytes() != 0);
     let mut targets: Vec<QuotaTarget> = changed.map(|(target, _)| target.into()).collect();
     targets.extend(announced.iter().map(|(target, _)| target.clone()));
@@ -105,7 +105,7 @@ async fn judge(
     mut quota: Quota,
     standing: Standing,
     now: Timestamp,
-) -> Result<Option<AuditEvent>> {
+) -> Result<Option<Warning>> {
     let verdict = quota.judge(standing.used, now);
     if standing.is_growing && !quota.judge(standing.used.saturating_add(standing.pending), now).may_grow {
         return Err(Error::QuotaExceeded { level: quota.target.kind() });
@@ -116,17 +116,28 @@ async fn judge(
         quota.grace_started_at = verdict.grace_started_at;
         rows.note_quota(tenant, &quota).await?;
     }
-    Ok(warns.then(|| warning(&quota, standing.used)))
+    Ok(warns.then_some(Warning { quota, used: standing.used }))
 }
 
-fn warning(quota: &Quota, used: i64) -> AuditEvent {
-    let payload = json!({
-        "target_type": quota.target.kind(), "target_id": quota.target.id(), "threshold": quota.warned,
-        "used_bytes": used, "limit_bytes": quota.limits.limit_bytes,
-    });
-    let severity = if quota.warned >= 3 { Severity::Critical } else { Severity::Warning };
-    let event = AuditEvent::new(AuditCategory::Admin, "quota.warning", ResourceKind::Quota, quota.id);
-    AuditEvent { severity, ..event }.with(payload)
+/// A quota that passed a threshold.
+pub(super) struct Warning {
+    pub(super) quota: Quota,
+    /// In bytes.
+    pub(super) used: i64,
+}
+
+impl Warning {
+    /// Returns what administrators read of it.
+    pub(super) fn event(&self) -> AuditEvent {
+        let Self { quota, used } = self;
+        let payload = json!({
+            "target_type": quota.target.kind(), "target_id": quota.target.id(), "threshold": quota.warned,
+            "used_bytes": used, "limit_bytes": quota.limits.limit_bytes,
+        });
+        let severity = if quota.warned >= 3 { Severity::Critical } else { Severity::Warning };
+        let event = AuditEvent::new(AuditCategory::Admin, "quota.warning", ResourceKind::Quota, quota.id);
+        AuditEvent { severity, ..event }.with(payload)
+    }
 }
 
 /// Fails with `QuotaExceeded` unless so much more fits into the user's quota, beside what it uses and has pending.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::access::{self, Right};
+use super::access::{self, Located, Right};
 use super::files::new_version;
 use super::mutation::{self, Mutation, Tx};
 use super::tree;
@@ -87,17 +87,35 @@ impl Mutation for DeleteVersion {
         if facts.version == self.number {
             return Err(Error::VersionConflict { what: "the current version cannot be deleted".to_owned() });
         }
-        if !tx.rows.delete_version(tx.caller.tenant, self.id, self.number).await? {
+        remove(tx, &found, &[old], "file.delete_version").await
+    }
+}
+
+/// Removes old versions of a locked file for good.
+pub(super) async fn remove(
+    tx: &mut Tx<'_>,
+    found: &Located,
+    old: &[Version],
+    action: &'static str,
+) -> Result<()> {
+    let file = found.node().id.as_file().ok_or(Error::NotFound)?;
+    for version in old {
+        if !tx.rows.delete_version(tx.caller.tenant, file, version.number).await? {
             return Err(Error::NotFound);
         }
-        // That may have been the last reference: the content must outlive whoever reads it now.
-        tree::refer_again(tx, old.content).await?;
-        let freed = Usage { version_bytes: -(old.size as i64), ..Usage::default() };
-        tx.charge(found.share.id, &found.node().owner, freed);
-        let change: Change = tree::change(found.node(), ChangeKind::Updated, found.path());
-        tx.change(change);
-        let payload = serde_json::json!({ "version": self.number });
-        tx.audit(tree::audit("file.delete_version", found.node().id, found.path()).with(payload));
-        Ok(())
     }
+    // Those may have been the last references: the contents must outlive whoever reads them now.
+    tree::refer_again_all(tx, old.iter().map(|version| version.content).collect()).await?;
+    let bytes: i64 = old.iter().map(|version| version.size as i64).sum();
+    let freed = Usage { version_bytes: -bytes, ..Usage::default() };
+    tx.charge(found.share.id, &found.node().owner, freed);
+    let change: Change = tree::change(found.node(), ChangeKind::Updated, found.path());
+    tx.change(change);
+    let numbers: Vec<u32> = old.iter().map(|version| version.number).collect();
+    let payload = match numbers[..] {
+        [number] => serde_json::json!({ "version": number }),
+        _ => serde_json::json!({ "versions": numbers }),
+    };
+    tx.audit(tree::audit(action, found.node().id, found.path()).with(payload));
+    Ok(())
 }

@@ -1,19 +1,17 @@
 //! The contract of [`MetadataStore`].
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use serde_json::json;
 use ulid::Ulid;
 
+use super::jobs;
 use crate::model::{
-    ChunkState, Error, FileName, FolderId, JobId, Node, NodeId, ParentId, Result, Sha256Hash, ShareId,
-    TenantId, Timestamp, Usage, UsageChanges, UsageTarget, UserId,
+    ChunkState, Error, FileName, FolderId, Node, NodeId, ParentId, Result, Sha256Hash, ShareId, TenantId,
+    Timestamp, Usage, UsageChanges, UsageTarget, UserId,
 };
-use crate::ports::metadata::JobRow;
 use crate::ports::{MetadataStore, Outcome, WriteUnit, Writes};
 
 /// Writers that race each other.
@@ -61,7 +59,7 @@ pub async fn check(store: Arc<dyn MetadataStore>, seed: u64) {
     positions_have_no_hole(&store, place(4)).await;
     names_are_unique_by_their_fold_alone(&*store, place(5)).await;
     chunks_go_through_their_states(&*store, place(6)).await;
-    a_job_is_claimed_once(&store, place(7)).await;
+    jobs::check(&store, place(7).tenant).await;
     opposite_locks_both_get_through(&store, place(8)).await;
     values_survive(&*store, place(9)).await;
 }
@@ -264,54 +262,6 @@ async fn chunks_go_through_their_states(store: &dyn MetadataStore, place: Place)
     })
     .await
     .expect("the states are kept");
-}
-
-async fn a_job_is_claimed_once(store: &Arc<dyn MetadataStore>, place: Place) {
-    let id = JobId::new(place.tenant.ulid());
-    let job = JobRow {
-        id,
-        tenant: Some(place.tenant),
-        name: "test".to_owned(),
-        queue: "low".to_owned(),
-        dedup_key: format!("test:{id}"),
-        payload: json!({ "text": "é\0" }),
-        attempts: 0,
-        run_at: Timestamp::from_micros(1),
-        every_secs: None,
-    };
-    for _ in 0..2 {
-        let job = job.clone();
-        write(&**store, move |rows| {
-            let job = job.clone();
-            Box::pin(async move { rows.insert_job(&job, job.run_at).await.map(|()| Outcome::Commit) })
-        })
-        .await
-        .expect("a job is inserted, and again does no harm");
-    }
-    let claims = Arc::new(AtomicU32::new(0));
-    let rivals: Vec<_> = (0..RIVALS)
-        .map(|_| {
-            let (store, claims) = (Arc::clone(store), Arc::clone(&claims));
-            tokio::spawn(async move {
-                write(&*store, move |rows| {
-                    let claims = Arc::clone(&claims);
-                    Box::pin(async move {
-                        let (now, until) = (Timestamp::from_micros(10), Timestamp::from_micros(i64::MAX));
-                        claims.fetch_add(
-                            u32::from(rows.claim_job(id, 0, now, until).await?),
-                            Ordering::Relaxed,
-                        );
-                        Ok(Outcome::Commit)
-                    })
-                })
-                .await
-            })
-        })
-        .collect();
-    for rival in rivals {
-        rival.await.expect("no rival panics").expect("a claim that fails is no error");
-    }
-    assert_eq!(claims.load(Ordering::Relaxed), 1);
 }
 
 async fn opposite_locks_both_get_through(store: &Arc<dyn MetadataStore>, place: Place) {

@@ -3,5 +3,6 @@
 //! A host program that brings its own store runs the same suites on it.
 
 pub mod blobs;
+mod jobs;
 pub mod limiter;
 pub mod metadata;

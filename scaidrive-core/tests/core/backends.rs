@@ -38,6 +38,15 @@ pub(crate) fn mariadb() -> Option<String> {
     Some(url + &name)
 }
 
+/// Returns the Redis of the tests; nothing without one.
+pub(crate) fn redis() -> Option<String> {
+    let url = var("REDIS_URL");
+    if url.is_none() {
+        eprintln!("SKIPPED: SCAIDRIVE_TEST_REDIS_URL is not set");
+    }
+    url
+}
+
 /// Returns the S3 store of the tests; nothing without one.
 pub(crate) fn s3() -> Option<S3Config> {
     let Some(endpoint) = var("S3_ENDPOINT") else {

@@ -39,6 +39,18 @@ async fn limits_in_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_in_redis() {
+    use scaidrive_core::adapters::local::RandomIds;
+    use scaidrive_core::adapters::redis;
+    use scaidrive_core::testing::limiter;
+    let Some(url) = backends::redis() else { return };
+    let clock = std::sync::Arc::new(limiter::HandClock::default());
+    let shared = redis::open(&url, &RandomIds::default()).unwrap().limiter;
+    let shared = shared.with_clock(std::sync::Arc::clone(&clock) as _);
+    limiter::check(std::sync::Arc::new(shared), &clock, &seed().to_string()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metadata_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     metadata(&format!("sqlite://{}/test.db", dir.path().display())).await;

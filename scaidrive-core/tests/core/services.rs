@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use scaidrive_core::config::Config;
 use scaidrive_core::jobs::Worker;
-use scaidrive_core::model::{Error, FileInfo, ParentId, SharePath, Usage, UsageTarget};
+use scaidrive_core::model::{Error, FileInfo, ParentId, Queue, SharePath, Usage, UsageTarget};
 use scaidrive_core::open;
+use scaidrive_core::ports::{News, Nudge};
 use scaidrive_core::services::bulk::{self, BulkFile, BulkOutcome};
 use scaidrive_core::services::collect::{self, Collected, Plan};
 use scaidrive_core::services::files::{self, NewFile};
@@ -16,7 +17,7 @@ use scaidrive_core::services::{copies, folders, foreign, trash, versions};
 use crate::backends::{House, name};
 
 impl House {
-    async fn put(&self, text: &str, bytes: Vec<u8>) -> FileInfo {
+    pub(crate) async fn put(&self, text: &str, bytes: Vec<u8>) -> FileInfo {
         let new = NewFile {
             share: self.share.id,
             folder: None,
@@ -32,7 +33,7 @@ impl House {
         rows.usage(self.caller.tenant, &UsageTarget::Share(self.share.id)).await.unwrap()
     }
 
-    async fn collect(&self, grace: Duration) -> Collected {
+    pub(crate) async fn collect(&self, grace: Duration) -> Collected {
         let plan = Plan { grace, dry_run: false, quarantine: Duration::ZERO };
         collect::run(&self.drive, self.caller.tenant, plan).await.unwrap()
     }
@@ -185,8 +186,8 @@ async fn jobs_run_when_they_are_due_and_once() {
         worker.schedule().await.unwrap();
         assert_eq!(
             worker.run_due().await.unwrap(),
-            4,
-            "collection, compaction, forgetting requests, ending uploads"
+            6,
+            "collection, compaction, forgetting requests, ending uploads, sweeping trash and versions"
         );
         assert_eq!(worker.run_due().await.unwrap(), 0, "not again before its time");
     }
@@ -203,10 +204,17 @@ async fn what_collection_marks_is_freed_right_after_its_quarantine() {
         tokio::time::sleep(grace * 2).await;
         let worker = Worker::new(house.drive.clone());
         worker.schedule().await.unwrap();
-        assert_eq!(worker.run_due().await.unwrap(), 4);
-        let next = house.drive.read().await.unwrap().next_job_at().await.unwrap().unwrap();
+        assert_eq!(worker.run_due().await.unwrap(), 6);
+        let next = house.drive.read().await.unwrap().next_job_at(Queue::ALL).await.unwrap().unwrap();
         let wait = next.since(house.drive.meta.now().await.unwrap());
         assert!(wait > Duration::from_secs(55) && wait < Duration::from_secs(62), "{wait:?}");
+    }
+}
+
+fn nudged(news: News) -> Nudge {
+    match news {
+        News::Nudge(nudge) => nudge,
+        News::Lost => panic!("nothing is lost within a process"),
     }
 }
 
@@ -217,10 +225,10 @@ async fn commits_of_another_process_are_nudged() {
     let drive = house.drive.clone();
     let watcher = tokio::spawn(async move { foreign::watch(&drive).await });
     let patience = Duration::from_secs(20);
-    let first = tokio::time::timeout(patience, nudges.recv()).await.expect("a first look").unwrap();
+    let first = nudged(tokio::time::timeout(patience, nudges.recv()).await.expect("a first look").unwrap());
     let other = open::open(&Config::embedded(house.dir.path())).await.unwrap();
     folders::create(&other, &house.caller, house.share.id, None, name("from afar")).await.unwrap();
-    let nudge = tokio::time::timeout(patience, nudges.recv()).await.expect("a nudge").unwrap();
+    let nudge = nudged(tokio::time::timeout(patience, nudges.recv()).await.expect("a nudge").unwrap());
     assert_eq!((nudge.tenant, nudge.share), (house.caller.tenant, None));
     assert_eq!(nudge.position, first.position + 1);
     watcher.abort();

@@ -22,7 +22,7 @@ use crate::databases::MariaDb;
 
 /// A running server on its own data directory.
 pub(crate) struct Server {
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Arc<tempfile::TempDir>,
     pub(crate) url: String,
     pub(crate) operators: String,
     pub(crate) token: String,
@@ -30,7 +30,7 @@ pub(crate) struct Server {
     process: Child,
     settings: Vec<(String, String)>,
     /// Kept for what it holds; nothing for a server on SQLite.
-    _database: Option<MariaDb>,
+    database: Option<Arc<MariaDb>>,
 }
 
 impl Server {
@@ -57,14 +57,30 @@ impl Server {
             .flatten()
     }
 
-    fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
         let url = database.as_ref().map(|database| ("SCAIDRIVE_DATABASE_URL", database.url.as_str()));
         let settings: Vec<(String, String)> =
             settings.iter().copied().chain(url).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
         let token = token.unwrap_or_default();
-        Self { dir, url, operators, token, client: Client::new(), process, settings, _database: database }
+        let database = database.map(Arc::new);
+        Self { dir, url, operators, token, client: Client::new(), process, settings, database }
+    }
+
+    /// Starts another process on the same data.
+    pub(crate) fn beside(&self) -> Self {
+        let (process, url, operators, _) = launch(self.dir.path(), &self.settings, &[]);
+        Self {
+            dir: Arc::clone(&self.dir),
+            url,
+            operators,
+            token: self.token.clone(),
+            client: Client::new(),
+            process,
+            settings: self.settings.clone(),
+            database: self.database.clone(),
+        }
     }
 
     /// Kills the server without a warning and starts it again on what it left.

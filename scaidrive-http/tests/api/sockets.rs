@@ -1,6 +1,6 @@
 //! Sockets, with a real client: what they tell, whom they let stay, and what they cost.
 
-mod client;
+pub(crate) mod client;
 mod crowd;
 mod hostile;
 

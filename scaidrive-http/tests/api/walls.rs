@@ -30,7 +30,7 @@ fn every_route_that_needs_a_token_is_in_the_matrix() {
 }
 
 /// Makes another tenant with its administrator.
-async fn other_tenant(server: &Server) -> TenantId {
+pub(crate) async fn other_tenant(server: &Server) -> TenantId {
     let drive = server.drive().await;
     let other = tenants::create(&drive, "Other").await.unwrap();
     let system = tenants::system_caller(&drive, other.id, "test").unwrap();

@@ -129,9 +129,10 @@ impl ConflictReads for SqlRows<'_> {
     ) -> Result<Vec<ClientChange>> {
         let mut found = Vec::new();
         for part in ids.chunks(ROWS_PER_STATEMENT) {
+            // The sign keeps SQLite from reading a month of everybody's changes by their age.
             let query =
                 sql("SELECT client_change_id, digest, outcome FROM client_changes WHERE tenant_id = ? \
-                 AND user_id = ? AND device_id = ? AND created_at >= ? AND client_change_id IN ");
+                 AND user_id = ? AND device_id = ? AND +created_at >= ? AND client_change_id IN ");
             let query = of_device(query, tenant, user, device).bind(since.as_micros()).push_raw_list(part);
             for row in self.conn.fetch(query).await? {
                 let change = ClientChange { id: row.raw(0)?, digest: row.hash(1)?, outcome: row.json(2)? };
@@ -198,7 +199,7 @@ impl ConflictWrites for SqlRows<'_> {
         for part in changes.chunks(ROWS_PER_STATEMENT) {
             let forget =
                 sql("DELETE FROM client_changes WHERE tenant_id = ? AND user_id = ? AND device_id = ? \
-                 AND created_at < ? AND client_change_id IN ");
+                 AND +created_at < ? AND client_change_id IN ");
             let ids = part.iter().map(|change| change.id.as_bytes());
             let forget = of_device(forget, tenant, user, device).bind(since.as_micros()).push_list(ids);
             self.conn.execute(forget).await?;

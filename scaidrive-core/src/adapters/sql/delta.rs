@@ -72,7 +72,11 @@ impl DeltaReads for SqlRows<'_> {
         hashes: &[ChunkHash],
         most: u32,
     ) -> Result<Vec<ChunkUse>> {
-        let query = sql("SELECT hash, size, content_id FROM content_chunks WHERE tenant_id = ? AND hash IN ");
+        // Of its own accord SQLite reads all chunks of the tenant for a long list.
+        let index = self.dialect().by_index("content_chunks_by_hash");
+        let query = sql(format!(
+            "SELECT hash, size, content_id FROM content_chunks {index} WHERE tenant_id = ? AND hash IN "
+        ));
         let query = query.text(tenant).push_list(list(hashes)).push(" LIMIT ?").bind(most);
         let rows = self.conn.fetch(query).await?;
         rows.iter()

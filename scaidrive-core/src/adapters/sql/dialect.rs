@@ -23,6 +23,11 @@ impl Dialect {
         if self.mysql { " FOR UPDATE" } else { "" }
     }
 
+    /// Follows a table that is to be searched by this index, whatever the planner thinks of it.
+    pub(super) fn by_index(self, name: &str) -> String {
+        if self.mysql { format!("FORCE INDEX ({name})") } else { format!("INDEXED BY {name}") }
+    }
+
     /// Ends an INSERT that leaves an existing row as it is. (`INSERT IGNORE` would hide every other error.)
     pub(super) fn keep_existing(self, key: &'static str) -> String {
         if self.mysql {
@@ -32,34 +37,30 @@ impl Dialect {
         }
     }
 
+    /// Ends an INSERT that changes an existing row instead; [`Self::incoming`] spells what would have been inserted.
+    pub(super) fn change_existing(self, key: &str, assignments: &str) -> String {
+        if self.mysql {
+            format!(" ON DUPLICATE KEY UPDATE {assignments}")
+        } else {
+            format!(" ON CONFLICT ({key}) DO UPDATE SET {assignments}")
+        }
+    }
+
+    /// Spells a column's value that an INSERT would have written, where it changes an existing row instead.
+    pub(super) fn incoming(self, column: &str) -> String {
+        if self.mysql { format!("VALUES({column})") } else { format!("excluded.{column}") }
+    }
+
     /// Ends an INSERT that replaces these columns of an existing row.
     pub(super) fn replace_existing(self, key: &str, columns: &[&str]) -> String {
-        let sets = |incoming: fn(&str) -> String| {
-            columns
-                .iter()
-                .map(|column| format!("{column} = {}", incoming(column)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        if self.mysql {
-            format!(" ON DUPLICATE KEY UPDATE {}", sets(|column| format!("VALUES({column})")))
-        } else {
-            format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets(|column| format!("excluded.{column}")))
-        }
+        let replace = |column: &&str| format!("{column} = {}", self.incoming(column));
+        self.change_existing(key, &columns.iter().map(replace).collect::<Vec<_>>().join(", "))
     }
 
     /// Ends an INSERT that adds its numbers to an existing row.
     pub(super) fn add_to_existing(self, table: &str, key: &str, columns: &[&str]) -> String {
-        let (head, incoming): (String, fn(&str) -> String) = if self.mysql {
-            (" ON DUPLICATE KEY UPDATE ".to_owned(), |column| format!("VALUES({column})"))
-        } else {
-            (format!(" ON CONFLICT ({key}) DO UPDATE SET "), |column| format!("excluded.{column}"))
-        };
-        let sums: Vec<String> = columns
-            .iter()
-            .map(|column| format!("{column} = {table}.{column} + {}", incoming(column)))
-            .collect();
-        head + &sums.join(", ")
+        let add = |column: &&str| format!("{column} = {table}.{column} + {}", self.incoming(column));
+        self.change_existing(key, &columns.iter().map(add).collect::<Vec<_>>().join(", "))
     }
 
     /// Reads a column of bytes as the text that ids are kept as.

@@ -74,6 +74,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0011_apply.sql"),
         include_str!("../../../../migrations/mysql/0011_apply.sql"),
     ),
+    (
+        12,
+        "jobs",
+        include_str!("../../../../migrations/sqlite/0012_jobs.sql"),
+        include_str!("../../../../migrations/mysql/0012_jobs.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

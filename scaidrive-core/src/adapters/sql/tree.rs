@@ -352,6 +352,20 @@ impl TreeReads for SqlRows<'_> {
         self.version_row(tenant, file, number).await
     }
 
+    async fn files_with_history(
+        &mut self,
+        tenant: TenantId,
+        before: Timestamp,
+        after: Option<FileId>,
+        limit: u32,
+    ) -> Result<Vec<FileId>> {
+        let query = sql("SELECT file_id FROM versions WHERE tenant_id = ? AND file_id > ? \
+             GROUP BY file_id HAVING COUNT(*) > 1 AND MIN(created_at) <= ? ORDER BY file_id LIMIT ?");
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let query = query.text(tenant).bind(after).bind(before.as_micros()).bind(limit);
+        self.conn.fetch(query).await?.iter().map(|row| row.parse(0)).collect()
+    }
+
     async fn recount(&mut self, tenant: TenantId) -> Result<Vec<(ShareId, UserId, Usage)>> {
         self.recount_usage(tenant).await
     }

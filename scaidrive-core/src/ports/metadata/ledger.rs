@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::{
-    AuditCategory, AuditEventId, JobId, LoggedChange, ResourceKind, Result, Severity, TenantId, Timestamp,
-    Usage, UsageDelta, UsageTarget, UserId,
+    AuditCategory, AuditEventId, JobId, JobState, LoggedChange, Queue, ResourceKind, Result, Severity,
+    TenantId, Timestamp, Usage, UsageDelta, UsageTarget, UserId,
 };
 
 /// An audit event as it is stored.
@@ -52,18 +52,31 @@ pub struct JobRow {
     pub tenant: Option<TenantId>,
     /// Which job, such as `copy_folder`.
     pub name: String,
-    /// `high`, `medium` or `low`.
-    pub queue: String,
+    /// What it waits in.
+    pub queue: Queue,
     /// Jobs with the same key are one job.
     pub dedup_key: String,
     /// Its input.
     pub payload: Value,
-    /// How often it was tried.
+    /// How often it was tried before: what a claim counts up, and its holder is known by.
     pub attempts: u32,
     /// Not before.
     pub run_at: Timestamp,
     /// Repeats after so many seconds; nothing for once.
     pub every_secs: Option<u32>,
+}
+
+/// A job, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredJob {
+    /// The job.
+    pub job: JobRow,
+    /// Whether it is still tried.
+    pub state: JobState,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
 }
 
 /// Reads usage, change log and audit.
@@ -106,24 +119,43 @@ pub trait LedgerWrites: Send {
 /// Reads jobs.
 #[async_trait]
 pub trait JobReads: Send {
-    /// Returns jobs that may run now, the longest waiting first, high queues before low.
-    async fn due_jobs(&mut self, now: Timestamp, limit: u32) -> Result<Vec<JobRow>>;
-    /// Returns when the next job may run.
-    async fn next_job_at(&mut self) -> Result<Option<Timestamp>>;
+    /// Returns jobs of these queues that may run now, the longest waiting first, high queues before low.
+    async fn due_jobs(&mut self, queues: &[Queue], now: Timestamp, limit: u32) -> Result<Vec<JobRow>>;
+    /// Returns when the next job of these queues may run.
+    async fn next_job_at(&mut self, queues: &[Queue]) -> Result<Option<Timestamp>>;
     /// Counts waiting jobs by queue.
-    async fn job_counts(&mut self) -> Result<Vec<(String, i64)>>;
+    async fn job_counts(&mut self) -> Result<Vec<(Queue, i64)>>;
+    /// Returns jobs in a state, by id, after one.
+    async fn jobs(&mut self, state: JobState, after: Option<JobId>, limit: u32) -> Result<Vec<StoredJob>>;
+    /// Returns a job.
+    async fn job(&mut self, id: JobId) -> Result<Option<StoredJob>>;
 }
 
 /// Writes jobs.
 #[async_trait]
 pub trait JobWrites: Send {
-    /// Inserts a job unless one with its key is waiting.
+    /// Inserts a job. One with its key that waits is as good; one that runs already runs once more; a dead one lives
+    /// again. A repeating job is left as it is.
     async fn insert_job(&mut self, job: &JobRow, now: Timestamp) -> Result<()>;
     /// Claims a job until `until` by compare-and-set; tells whether it is ours.
-    async fn claim_job(&mut self, id: JobId, attempts: u32, now: Timestamp, until: Timestamp)
-    -> Result<bool>;
-    /// Ends a job: its row goes, or its next run is set where it repeats.
-    async fn finish_job(&mut self, job: &JobRow, now: Timestamp) -> Result<()>;
-    /// Gives a failed job back until `run_at`; after too many attempts it is kept as dead.
-    async fn retry_job(&mut self, job: &JobRow, error: &str, run_at: Timestamp, dead: bool) -> Result<()>;
+    async fn claim_job(&mut self, job: &JobRow, now: Timestamp, until: Timestamp) -> Result<bool>;
+    /// Keeps a claimed job until `until`; tells whether it still is ours.
+    async fn keep_job(&mut self, job: &JobRow, until: Timestamp) -> Result<bool>;
+    /// Ends a claimed job: its row goes, or its next run is set where it repeats or was asked for again meanwhile;
+    /// tells whether it still was ours.
+    async fn finish_job(&mut self, job: &JobRow, now: Timestamp) -> Result<bool>;
+    /// Gives a claimed job that failed back until `run_at`, or keeps it as dead; tells whether it still was ours.
+    async fn retry_job(
+        &mut self,
+        job: &JobRow,
+        error: &str,
+        run_at: Timestamp,
+        state: JobState,
+    ) -> Result<bool>;
+    /// Gives a claimed job back as if it never was claimed.
+    async fn hand_back_job(&mut self, job: &JobRow, now: Timestamp) -> Result<bool>;
+    /// Lets a dead job live again; tells whether there was one.
+    async fn revive_job(&mut self, id: JobId, now: Timestamp) -> Result<bool>;
+    /// Removes a dead job; tells whether there was one.
+    async fn drop_job(&mut self, id: JobId) -> Result<bool>;
 }

@@ -30,7 +30,7 @@ pub use content::{
     ChunkReads, ChunkRow, ChunkStats, ChunkWrites, ContentReads, ContentRow, ContentWrites, ManifestEntry,
 };
 pub use delta::{ChunkUse, ContentUse, DeltaReads, DeltaWrites, SentChunk};
-pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites};
+pub use ledger::{AuditRow, JobReads, JobRow, JobWrites, LedgerReads, LedgerWrites, StoredJob};
 pub use once::{DoneOnce, OnceReads, OnceWrites};
 pub use quotas::{QuotaReads, QuotaState, QuotaWrites};
 pub use sync::{LogBounds, LogPage, LogRow, Seat, SyncReads, SyncWrites};

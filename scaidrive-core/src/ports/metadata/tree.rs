@@ -114,6 +114,14 @@ pub trait TreeReads: Send {
     async fn count_versions(&mut self, tenant: TenantId, file: FileId) -> Result<u64>;
     /// Returns one version of a file.
     async fn version(&mut self, tenant: TenantId, file: FileId, number: u32) -> Result<Option<Version>>;
+    /// Returns files that have versions beside the current one, the first of them from before a time; by id, after one.
+    async fn files_with_history(
+        &mut self,
+        tenant: TenantId,
+        before: Timestamp,
+        after: Option<FileId>,
+        limit: u32,
+    ) -> Result<Vec<FileId>>;
     /// Recounts what a whole tenant uses, by share and owner, from the nodes and versions themselves.
     async fn recount(&mut self, tenant: TenantId) -> Result<Vec<(ShareId, UserId, Usage)>>;
 }

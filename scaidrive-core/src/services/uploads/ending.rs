@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use crate::Drive;
-use crate::model::{Caller, Error, Result, TenantId, Timestamp, UploadId, UploadStatus};
+use crate::model::{Caller, Error, Queue, Result, TenantId, Timestamp, UploadId, UploadStatus};
 use crate::ports::{Key, Outcome, Writes};
 use crate::services::mutation::{self, Mutation, Tx};
 use crate::services::tenants;
@@ -86,7 +86,7 @@ async fn end(
     row.end(how, tx.now);
     tx.rows.update_upload(&row).await?;
     tx.audit(row.audit(action));
-    tx.job(CLEAR, format!("{CLEAR}:{}", row.id), json!({ "upload": row.id }), tx.now);
+    tx.job(Queue::Low, CLEAR, format!("{CLEAR}:{}", row.id), json!({ "upload": row.id }), tx.now);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use super::{check_base, check_size, check_target, missing, of_file_name, own};
 use crate::Drive;
 use crate::chunking::{self, PrefixHash};
 use crate::model::{
-    Caller, Error, FileId, FileInfo, JobId, Result, Right, Sha256Hash, TenantId, Timestamp, UploadId,
+    Caller, Error, FileId, FileInfo, JobId, Queue, Result, Right, Sha256Hash, TenantId, Timestamp, UploadId,
     UploadStatus, VersionId,
 };
 use crate::ports::metadata::{ContentRow, JobRow, MadeFile, UploadRow};
@@ -149,7 +149,7 @@ async fn hand_over(drive: &Drive, row: &UploadRow) -> Result<()> {
         id: JobId::new(drive.ids.ulid()),
         tenant: Some(row.tenant),
         name: COMPLETE.to_owned(),
-        queue: "high".to_owned(),
+        queue: Queue::High,
         dedup_key: format!("{COMPLETE}:{}:{}:{}", row.id, now.generation, now.frontier),
         payload: json!({ "upload": row.id }),
         attempts: 0,
@@ -157,7 +157,7 @@ async fn hand_over(drive: &Drive, row: &UploadRow) -> Result<()> {
         every_secs: None,
     };
     transact(drive, InsertJob(job)).await?;
-    drive.dispatch.wake().await
+    drive.dispatch.wake(Queue::High).await
 }
 
 struct InsertJob(JobRow);
@@ -322,7 +322,7 @@ impl Mutation for Finish {
         row.made = Some(made);
         row.end(UploadStatus::Completed, tx.now);
         tx.rows.update_upload(&row).await?;
-        tx.job(CLEAR, format!("{CLEAR}:{}", row.id), json!({ "upload": row.id }), tx.now);
+        tx.job(Queue::Low, CLEAR, format!("{CLEAR}:{}", row.id), json!({ "upload": row.id }), tx.now);
         Ok(Some(Completed::of(&row, &made)))
     }
 }

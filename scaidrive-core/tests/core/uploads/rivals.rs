@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use scaidrive_core::config::{Config, ObjectsConfig};
 use scaidrive_core::jobs::Worker;
-use scaidrive_core::model::{Error, Result, Timestamp, UploadStatus};
+use scaidrive_core::model::{Error, Queue, Result, Timestamp, UploadStatus};
 use scaidrive_core::ports::{BlobMeta, BlobStore, Key, Outcome};
 use scaidrive_core::services::collect::{self, Plan};
 use scaidrive_core::services::uploads;
@@ -208,7 +208,10 @@ async fn a_completion_that_takes_too_long_goes_on_as_a_job_and_can_be_joined() {
         let made = session.complete().await.unwrap();
         session.assert_made(&made, &session.content).await;
         while worker.run_due().await.unwrap() > 0 {}
-        assert_eq!(house.drive.read().await.unwrap().next_job_at().await.unwrap(), None::<Timestamp>);
+        assert_eq!(
+            house.drive.read().await.unwrap().next_job_at(Queue::ALL).await.unwrap(),
+            None::<Timestamp>
+        );
         house.check().await;
     }
 }

@@ -10,17 +10,17 @@ use serde_json::json;
 use crate::server::{Reply, Server, sha256};
 
 impl Server {
-    async fn put_chunk(&self, share: &str, bytes: &[u8]) -> Reply {
+    pub(crate) async fn put_chunk(&self, share: &str, bytes: &[u8]) -> Reply {
         let path = format!("/sync/chunks/{}?share_id={share}", sha256(bytes));
         Reply::of(self.request(Method::PUT, &path).body(bytes.to_vec())).await
     }
 
-    async fn put_frames(&self, share: &str, body: impl Into<Body>) -> Reply {
+    pub(crate) async fn put_frames(&self, share: &str, body: impl Into<Body>) -> Reply {
         let path = format!("/sync/chunks?share_id={share}");
         Reply::of(self.request(Method::POST, &path).body(body)).await
     }
 
-    async fn missing(&self, share: &str, hashes: &[String]) -> Vec<String> {
+    pub(crate) async fn missing(&self, share: &str, hashes: &[String]) -> Vec<String> {
         let asked = json!({ "share_id": share, "hashes": hashes });
         let reply = self.post("/sync/chunks/check", &asked).await.ok();
         serde_json::from_value(reply.json["missing"].clone()).unwrap()
@@ -34,7 +34,7 @@ impl Server {
     }
 }
 
-fn framed<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(crate) fn framed<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut body = Vec::new();
     for content in contents {
         body.extend_from_slice(&hex(&sha256(content)));
@@ -61,7 +61,7 @@ fn frames(mut body: &[u8]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-fn statuses(reply: &Reply) -> Vec<&str> {
+pub(crate) fn statuses(reply: &Reply) -> Vec<&str> {
     let results = reply.json["results"].as_array().unwrap();
     results.iter().map(|result| result["code"].as_str().or(result["status"].as_str()).unwrap()).collect()
 }
