@@ -93,6 +93,12 @@ pub(crate) enum Command {
     /// Set and show how much may be used
     #[command(subcommand)]
     Quota(Quota),
+    /// Look whether what a backup must hold is there
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Make a restored database fit to be used
+    #[command(subcommand)]
+    Restore(Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -241,6 +247,20 @@ pub(crate) struct Fsck {
     /// Read every chunk and compare its hash, too
     #[arg(long)]
     pub(crate) deep: bool,
+}
+
+/// Looks at a backup that was restored elsewhere.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Check that every chunk that the database names is in the store, and every count exact
+    Verify(Fsck),
+}
+
+/// Ends a restore.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Restore {
+    /// Run once after a restore or a lossy failover, before clients come: they will look at everything anew
+    Finish,
 }
 
 /// Looks at the audit.

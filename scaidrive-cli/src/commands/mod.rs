@@ -17,6 +17,7 @@ mod places;
 mod principals;
 mod progress;
 mod quotas;
+mod restore;
 mod shares;
 mod skipped;
 mod stats;
@@ -27,7 +28,7 @@ mod users;
 
 use scaidrive_core::services::journal;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Backup, Command, Restore};
 use crate::exit::{Code, Result};
 use crate::session::Session;
 
@@ -60,6 +61,7 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Share(command) => shares::run(session, args, command).await,
         Command::Member(command) => members::run(session, args, command).await,
         Command::Acl(command) => acl::run(session, args, command).await,
+        Command::Restore(Restore::Finish) => restore::finish(session).await,
         Command::Jobs(command) => jobs::run(session, command).await,
         Command::Owner(what) => owner::run(session, args, what).await,
         Command::Import(what) => import::run(session, args, what).await,
@@ -67,7 +69,7 @@ async fn on_a_drive(session: &Session, args: &Args) -> Result<Code> {
         Command::Ls(what) => ls::run(session, args, what).await,
         Command::Stats => stats::run(session, args).await,
         Command::Gc(what) => gc::run(session, args, what).await,
-        Command::Fsck(what) => fsck::run(session, args, what).await,
+        Command::Fsck(what) | Command::Backup(Backup::Verify(what)) => fsck::run(session, args, what).await,
         Command::Audit(command) => audit::run(session, args, command).await,
         Command::Quota(command) => quotas::run(session, args, command).await,
         Command::Init | Command::Migrate | Command::Config(_) | Command::Sync(_) => Ok(Code::Done),

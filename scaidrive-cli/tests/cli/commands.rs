@@ -268,6 +268,10 @@ const COMMANDS: &[&str] = &[
     "quota remove",
     "quota exempt",
     "quota usage",
+    "backup",
+    "backup verify",
+    "restore",
+    "restore finish",
     "config",
     "config check",
 ];

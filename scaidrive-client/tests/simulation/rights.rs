@@ -35,7 +35,10 @@ impl World {
     async fn deny(&mut self, (folder, path): (FolderId, SharePath), who: Principal) -> String {
         let rights = [Right::Read, Right::Write, Right::Create, Right::Delete];
         let right = rights[self.dice.usize(..rights.len())];
-        let rights = Rights::from(right);
+        // Who may delete what it may not read deletes others' work unseen: that is what those rights say, and the trash
+        // has it.
+        let hidden = if right == Right::Read { Rights::from(Right::Delete) } else { Rights::from(right) };
+        let rights = Rights::from(right) | hidden;
         let entry = NewEntry {
             trustee: Trustee::Principal(who.clone()),
             kind: AceType::Deny,

@@ -37,6 +37,7 @@ pub mod paths;
 pub mod permissions;
 pub mod queue;
 pub mod quotas;
+pub mod recovery;
 pub mod retention;
 pub mod shares;
 pub mod sign_in;

@@ -33,7 +33,7 @@ impl House {
         rows.usage(self.caller.tenant, &UsageTarget::Share(self.share.id)).await.unwrap()
     }
 
-    async fn collect(&self, grace: Duration) -> Collected {
+    pub(crate) async fn collect(&self, grace: Duration) -> Collected {
         let plan = Plan { grace, dry_run: false, quarantine: Duration::ZERO };
         collect::run(&self.drive, self.caller.tenant, plan).await.unwrap()
     }

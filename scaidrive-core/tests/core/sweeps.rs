@@ -6,7 +6,7 @@ use std::sync::Arc;
 use scaidrive_core::model::{Error, FileId, TenantSettings};
 use scaidrive_core::services::files::{self, IfMatch};
 use scaidrive_core::services::shares::{self, SharePatch};
-use scaidrive_core::services::{sweep, tenants, trash, versions};
+use scaidrive_core::services::{feed, recovery, sweep, tenants, trash, versions};
 use scaidrive_core::testing::limiter::HandClock;
 use serde_json::json;
 
@@ -66,6 +66,28 @@ async fn what_lay_in_the_trash_for_its_time_is_gone() {
         assert_eq!(sweep_trash(&house).await, 0);
         clock.advance(1);
         assert_eq!(sweep_trash(&house).await, 1, "the share's own word goes before the tenant's");
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_cursors_have_expired_and_nothing_is_collected_at_once() {
+    let grace = std::time::Duration::from_millis(300);
+    for house in House::both(|ports| ports.gc_grace = grace).await {
+        let file = house.put("a", b"unused soon".to_vec()).await;
+        trash::delete(&house.drive, &house.caller, file.id.into(), true).await.unwrap();
+        let cursor = feed::head(&house.drive, &house.caller).await.unwrap();
+        tokio::time::sleep(grace * 2).await;
+        assert_eq!(house.collect(grace).await.contents, 1);
+        tokio::time::sleep(grace * 2).await;
+        let done = recovery::finish(&house.drive).await.unwrap();
+        assert_eq!((done.len(), done[0].chunks), (1, 1));
+        assert!(done[0].position >= cursor + 1_000_000_000);
+        assert_eq!(house.collect(grace).await.chunks, 0, "whoever knows it may still need it");
+        let old = feed::changes(&house.drive, &house.caller, house.share.id, cursor, 10).await;
+        assert!(matches!(old, Err(Error::CursorExpired)), "{old:?}");
+        let new = feed::changes(&house.drive, &house.caller, house.share.id, done[0].position, 10).await;
+        assert_eq!(new.unwrap().changes.len(), 0);
         house.check().await;
     }
 }
