@@ -3,7 +3,7 @@
 //! A session's row is the truth about it, and every step locks it. Parts lie in the object store under their numbers.
 //! The *frontier* is how many bytes of the content are cut into chunks and stored already: it always stands on a
 //! chunk's boundary, because FastCDC starts anew at every one, so that all it takes to go on is that offset and the
-//! state of the SHA-256 ([`PrefixHash`](crate::chunking::PrefixHash)). A part is removed once it lies wholly behind
+//! state of the SHA-256 ([`PrefixHash`]). A part is removed once it lies wholly behind
 //! the frontier; what was cut of the part in which the frontier stands is read again with it.
 //!
 //! Chunks behind the frontier are referred to by the session ([`UploadChunk`]), and collection respects that as it
