@@ -127,6 +127,8 @@ fn both_directories_are_alike_though_everything_is_killed_in_turn() {
         device.kill();
         device.start();
     }
+    // Both must see this one, and so be at work, before they are told to stop: who has just begun dies of it.
+    std::fs::write(house.first.dir().join("last"), "seen by both").unwrap();
     let wanted = Tree::of(house.first.dir());
     await_tree(&house, &wanted);
     eprintln!("{} items alike after {:.1} s", wanted.len(), began.elapsed().as_secs_f64());
