@@ -96,11 +96,14 @@ impl Sender {
         }
     }
 
-    async fn send(&self, nudges: impl Iterator<Item = Nudge>) {
+    /// Sends nudges, or that the process is there: that says a nudge as well.
+    async fn send(&self, nudges: impl ExactSizeIterator<Item = Nudge>) {
         let has_lost = self.has_lost.swap(false, Ordering::Relaxed);
         let mut pipe = redis::pipe();
-        let state = if has_lost { "lost" } else { "here" };
-        pipe.publish(HEARTBEATS, format!("{} {state}", self.origin)).ignore();
+        if has_lost || nudges.len() == 0 {
+            let state = if has_lost { "lost" } else { "here" };
+            pipe.publish(HEARTBEATS, format!("{} {state}", self.origin)).ignore();
+        }
         nudges.for_each(|nudge| self.add(&mut pipe, &nudge));
         if self.link.with(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
             self.has_lost.store(true, Ordering::Relaxed);
