@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::Drive;
 use crate::model::{Error, JobId, JobState, Queue, Result, text_enum};
 use crate::ports::metadata::JobRow;
 use crate::ports::{Outcome, Writes};
+use crate::services::queue;
 use crate::services::transaction::{Transaction, transact};
 
 /// The longest sleep without a wake-up: another process may have left a job.
@@ -143,18 +143,9 @@ impl Worker {
         let drive = &self.0.drive;
         for job in &self.0.jobs {
             let Some(every) = job.every_secs() else { continue };
-            let row = JobRow {
-                id: JobId::new(drive.ids.ulid()),
-                tenant: None,
-                name: job.name().to_owned(),
-                queue: Queue::Low,
-                dedup_key: format!("schedule:{}", job.name()),
-                payload: json!({}),
-                attempts: 0,
-                run_at: drive.meta.now().await?,
-                every_secs: Some(every),
-            };
-            transact(drive, Step::Insert(row)).await?;
+            let (id, key) = (JobId::new(drive.ids.ulid()), format!("schedule:{}", job.name()));
+            let row = JobRow::new(id, job.name(), key, drive.meta.now().await?);
+            queue::note(drive, JobRow { every_secs: Some(every), ..row }).await?;
         }
         Ok(())
     }
@@ -276,24 +267,11 @@ fn backoff(attempts: u32, chance: u128) -> Duration {
 
 /// Asks for one more run of a job after a while; asking twice is asking once.
 pub(super) async fn run_later(drive: &Drive, name: &str, wait: Duration) -> Result<()> {
-    let row = JobRow {
-        id: JobId::new(drive.ids.ulid()),
-        tenant: None,
-        name: name.to_owned(),
-        queue: Queue::Low,
-        dedup_key: format!("later:{name}"),
-        payload: json!({}),
-        attempts: 0,
-        run_at: drive.meta.now().await?.plus(wait),
-        every_secs: None,
-    };
-    let queue = row.queue;
-    transact(drive, Step::Insert(row)).await?;
-    drive.dispatch.wake(queue).await
+    let (id, at) = (JobId::new(drive.ids.ulid()), drive.meta.now().await?.plus(wait));
+    queue::ask(drive, JobRow::new(id, name, format!("later:{name}"), at)).await
 }
 
 enum Step {
-    Insert(JobRow),
     Claim(JobRow),
     Keep(JobRow),
     Finish(JobRow),
@@ -308,7 +286,6 @@ impl Transaction for Step {
     async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, bool)> {
         let now = rows.now().await?;
         let took = match self {
-            Step::Insert(row) => rows.insert_job(row, now).await.map(|()| true)?,
             Step::Claim(row) => rows.claim_job(row, now, now.plus(LEASE)).await?,
             Step::Keep(row) => rows.keep_job(row, now.plus(LEASE)).await?,
             Step::Finish(row) => rows.finish_job(row, now).await?,

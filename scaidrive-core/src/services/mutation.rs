@@ -17,7 +17,7 @@ use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
     AuditEvent, AuditEventId, Caller, Change, ChangeId, Error, JobId, LoggedChange, Queue, QuotaTarget,
-    ResourceKind, Result, ShareId, Timestamp, UsageChanges, UsageDelta, UserId,
+    ResourceKind, Result, ShareId, TenantId, Timestamp, UsageChanges, UsageDelta, UserId,
 };
 use crate::ports::metadata::{AuditRow, DoneOnce, JobRow};
 use crate::ports::{Ids, Nudge, Outcome, WriteUnit, Writes};
@@ -124,9 +124,7 @@ impl Tx<'_> {
 
     /// Asks for a mail after the commit.
     pub fn mail(&mut self, mail: &Addressed) -> Result<()> {
-        let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
-        let key = format!("{MAIL}:{}", self.ids.ulid());
-        self.job(Queue::High, MAIL, key, payload, self.now);
+        self.effects.jobs.push(mail_job(self.ids, self.caller.tenant, mail, self.now)?);
         Ok(())
     }
 
@@ -139,19 +137,17 @@ impl Tx<'_> {
         payload: serde_json::Value,
         run_at: Timestamp,
     ) {
-        let job = JobRow {
-            id: JobId::new(self.ids.ulid()),
-            tenant: Some(self.caller.tenant),
-            name: name.to_owned(),
-            queue,
-            dedup_key,
-            payload,
-            attempts: 0,
-            run_at,
-            every_secs: None,
-        };
-        self.effects.jobs.push(job);
+        let job = JobRow::new(JobId::new(self.ids.ulid()), name, dedup_key, run_at);
+        self.effects.jobs.push(JobRow { tenant: Some(self.caller.tenant), queue, payload, ..job });
     }
+}
+
+/// Returns the job that sends a mail.
+fn mail_job(ids: &dyn Ids, tenant: TenantId, mail: &Addressed, now: Timestamp) -> Result<JobRow> {
+    let id = JobId::new(ids.ulid());
+    let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
+    let job = JobRow::new(id, MAIL, format!("{MAIL}:{id}"), now);
+    Ok(JobRow { tenant: Some(tenant), queue: Queue::High, payload, ..job })
 }
 
 /// Runs a mutation as `caller`, commits it, and then tells the world.
@@ -281,20 +277,7 @@ impl<M: Mutation> MutationUnit<M> {
     async fn warn(&self, rows: &mut dyn Writes, warning: &quotas::Warning, now: Timestamp) -> Result<()> {
         let tenant = self.caller.tenant;
         for mail in letters::warnings(rows, tenant, &warning.quota, warning.used).await? {
-            let payload = serde_json::to_value(mail).map_err(|error| Error::internal(error.to_string()))?;
-            let id = JobId::new(self.ids.ulid());
-            let job = JobRow {
-                id,
-                tenant: Some(tenant),
-                name: MAIL.to_owned(),
-                queue: Queue::High,
-                dedup_key: format!("{MAIL}:{id}"),
-                payload,
-                attempts: 0,
-                run_at: now,
-                every_secs: None,
-            };
-            rows.insert_job(&job, now).await?;
+            rows.insert_job(&mail_job(self.ids.as_ref(), tenant, &mail, now)?, now).await?;
         }
         Ok(())
     }

@@ -1,15 +1,40 @@
-//! Jobs that failed too often: somebody looks at them, lets them live again or drops them.
+//! Jobs outside of mutations: asked for, and where they failed too often looked at, tried again or dropped.
 
 use async_trait::async_trait;
 
 use crate::Drive;
 use crate::model::{Error, JobId, JobState, Result};
-use crate::ports::metadata::StoredJob;
+use crate::ports::metadata::{JobRow, StoredJob};
 use crate::ports::{Outcome, Writes};
 use crate::services::transaction::{Transaction, transact};
 
 /// Jobs returned at once.
 pub const MOST_JOBS: u32 = 1000;
+
+/// Notes a job, and wakes who runs it.
+pub(crate) async fn ask(drive: &Drive, job: JobRow) -> Result<()> {
+    let queue = job.queue;
+    note(drive, job).await?;
+    drive.dispatch.wake(queue).await
+}
+
+/// Notes a job; workers find it at their next look.
+pub(crate) async fn note(drive: &Drive, job: JobRow) -> Result<()> {
+    transact(drive, Insert(job)).await
+}
+
+struct Insert(JobRow);
+
+#[async_trait]
+impl Transaction for Insert {
+    type Answer = ();
+
+    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, ())> {
+        let now = rows.now().await?;
+        rows.insert_job(&self.0, now).await?;
+        Ok((Outcome::Commit, ()))
+    }
+}
 
 /// Returns jobs in a state, by id, after one; at most [`MOST_JOBS`].
 pub async fn list(drive: &Drive, state: JobState, after: Option<JobId>) -> Result<Vec<StoredJob>> {

@@ -66,6 +66,23 @@ pub struct JobRow {
     pub every_secs: Option<u32>,
 }
 
+impl JobRow {
+    /// Returns a job that runs once, as housekeeping of the whole installation and without input.
+    pub fn new(id: JobId, name: &str, dedup_key: String, run_at: Timestamp) -> Self {
+        Self {
+            id,
+            tenant: None,
+            name: name.to_owned(),
+            queue: Queue::Low,
+            dedup_key,
+            payload: Value::Object(serde_json::Map::new()),
+            attempts: 0,
+            run_at,
+            every_secs: None,
+        }
+    }
+}
+
 /// A job, and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredJob {

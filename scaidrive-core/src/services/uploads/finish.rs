@@ -24,7 +24,7 @@ use crate::services::files::{self, NewFile};
 use crate::services::ingest::StoredContent;
 use crate::services::mutation::{self, Mutation, Tx};
 use crate::services::transaction::{Transaction, transact};
-use crate::services::{tenants, tree};
+use crate::services::{queue, tenants, tree};
 
 /// The job that goes on with a completion.
 pub const COMPLETE: &str = "complete_upload";
@@ -145,32 +145,14 @@ async fn parts_missing(drive: &Drive, row: &UploadRow) -> Result<Error> {
 /// Asks for a job that goes on from where the frontier is by now: another one than that which has come so far.
 async fn hand_over(drive: &Drive, row: &UploadRow) -> Result<()> {
     let Some(now) = drive.read().await?.upload(row.tenant, row.id).await? else { return Ok(()) };
+    let key = format!("{COMPLETE}:{}:{}:{}", row.id, now.generation, now.frontier);
     let job = JobRow {
-        id: JobId::new(drive.ids.ulid()),
         tenant: Some(row.tenant),
-        name: COMPLETE.to_owned(),
         queue: Queue::High,
-        dedup_key: format!("{COMPLETE}:{}:{}:{}", row.id, now.generation, now.frontier),
         payload: json!({ "upload": row.id }),
-        attempts: 0,
-        run_at: drive.meta.now().await?,
-        every_secs: None,
+        ..JobRow::new(JobId::new(drive.ids.ulid()), COMPLETE, key, drive.meta.now().await?)
     };
-    transact(drive, InsertJob(job)).await?;
-    drive.dispatch.wake(Queue::High).await
-}
-
-struct InsertJob(JobRow);
-
-#[async_trait]
-impl Transaction for InsertJob {
-    type Answer = ();
-
-    async fn run(&self, rows: &mut dyn Writes) -> Result<(Outcome, ())> {
-        let now = rows.now().await?;
-        rows.insert_job(&self.0, now).await?;
-        Ok((Outcome::Commit, ()))
-    }
+    queue::ask(drive, job).await
 }
 
 /// Turns a live session into one that is being completed, or open again; tells whether all parts are there.
