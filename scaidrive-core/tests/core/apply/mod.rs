@@ -3,6 +3,7 @@
 mod batches;
 mod conflicts;
 mod hostile;
+mod merges;
 mod model;
 mod once;
 mod places;
