@@ -2,6 +2,7 @@
 
 mod batches;
 mod conflicts;
+mod gone;
 mod hostile;
 mod merges;
 mod model;
