@@ -8,6 +8,7 @@ mod merges;
 mod model;
 mod once;
 mod places;
+mod positions;
 mod rivals;
 mod waiting;
 
