@@ -174,16 +174,10 @@ async fn batches_that_cannot_be_read_change_nothing() {
     server.stop_and_check().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_batch_is_said_of_the_field() {
-    let server = Server::start();
-    let share = server.share("Projects").await;
-    let change = |field: &str, value: Value| {
-        let mut change = folder(1);
-        change[field] = value;
-        change
-    };
-    for (change, way, input, message) in [
+/// Returns changes that cannot be read: where that is told of which input, and how the message begins.
+fn unreadable() -> Vec<(Value, Vec<&'static str>, Value, &'static str)> {
+    let change = |field: &str, value: Value| with_field(folder(1), field, value);
+    vec![
         (change("size", json!(-1)), vec!["changes", "1", "size"], json!(-1), "changes.1.size: invalid value"),
         (
             change("new_path", json!(7)),
@@ -215,7 +209,19 @@ async fn what_is_wrong_with_a_batch_is_said_of_the_field() {
             Value::Null,
             "changes.1.resource_type: missing field",
         ),
-    ] {
+    ]
+}
+
+fn with_field(mut change: Value, field: &str, value: Value) -> Value {
+    change[field] = value;
+    change
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_batch_is_said_of_the_field() {
+    let server = Server::start();
+    let share = server.share("Projects").await;
+    for (change, way, input, message) in unreadable() {
         let body = batch(&share, &[folder(0), change]);
         let told = server.post("/sync/apply", &body).await.refused(422, "VALIDATION_FAILED").json;
         let fault = &told["detail"][0];
@@ -226,7 +232,7 @@ async fn what_is_wrong_with_a_batch_is_said_of_the_field() {
     }
     // A path begins at the share's root, as everywhere.
     for field in ["new_path", "old_path"] {
-        let change = change(field, json!("a/b"));
+        let change = with_field(folder(1), field, json!("a/b"));
         let told = server.post("/sync/apply", &batch(&share, &[change])).await.ok().json;
         assert_eq!(told["errors"][0]["status"], 422, "{told}");
         assert_eq!(told["errors"][0]["detail"].as_str().unwrap().split(": ").next(), Some(field), "{told}");
