@@ -35,10 +35,7 @@ RUN apt-get update \
 COPY --from=build /out/ /usr/local/bin/
 COPY --chmod=755 deploy/scaidrive-probe /usr/local/bin/
 
-# glibc keeps large blocks once one was freed, unless it is told from which size on they go back at once: transfers would
-# hold three times the memory that they need.
-ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1048576 \
-    SCAIDRIVE_LISTEN=0.0.0.0:8000 \
+ENV SCAIDRIVE_LISTEN=0.0.0.0:8000 \
     SCAIDRIVE_METRICS_LISTEN=0.0.0.0:9000 \
     SCAIDRIVE_DATA_DIR=/var/lib/scaidrive
 # By number, so that Kubernetes can see that it is not root.
