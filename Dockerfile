@@ -19,7 +19,7 @@ COPY . .
 # What is downloaded and compiled stays in the builder's cache; only the two programs leave it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked --bin scaidrive-server --bin scaidrive \
+    cargo build --release --locked --features scaidrive-http/otel --bin scaidrive-server --bin scaidrive \
     && install -D -m 755 -t /out target/release/scaidrive-server target/release/scaidrive
 
 FROM ${RUNTIME_IMAGE} AS runtime

@@ -1,13 +1,12 @@
 //! The server's program: reads the command line and the environment, and plays a role.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
-use scaidrive_core::config::{Config, LogFormat, VARIABLES};
+use scaidrive_core::config::{Config, VARIABLES};
 use scaidrive_core::model::Error;
 use scaidrive_http::roles::{self, Role};
-use tracing_subscriber::EnvFilter;
+use scaidrive_http::telemetry::Telemetry;
 
 /// Exit code for a configuration that does not hold.
 const MISCONFIGURED: u8 = 2;
@@ -61,12 +60,14 @@ fn start_again_tuned() {}
 
 fn play(role: Role, flags: &ArgMatches) -> Result<(), Error> {
     let config = Config::from_lookup(|name| flags.get_one::<String>(name).cloned())?;
-    log_as(&config);
+    let telemetry = Telemetry::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("no runtime: {error}")))?;
-    runtime.block_on(roles::run(role, config))
+    let outcome = runtime.block_on(roles::run(role, config));
+    telemetry.stop();
+    outcome
 }
 
 /// Every variable of the configuration is a flag of every role: `SCAIDRIVE_DATA_DIR` is `--data-dir`.
@@ -108,18 +109,5 @@ fn role_of(name: &str) -> Role {
         "worker" => Role::Worker,
         "migrate" => Role::Migrate,
         _ => Role::Serve,
-    }
-}
-
-fn log_as(config: &Config) {
-    let filter = EnvFilter::new(format!("{},hyper=warn,sqlx=warn", config.log_level));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    match config.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => lines.init(),
     }
 }

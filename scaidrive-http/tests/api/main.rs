@@ -26,6 +26,8 @@ mod sign_ins;
 mod sockets;
 mod sync;
 mod system;
+#[cfg(feature = "otel")]
+mod traces;
 mod transfers;
 mod upload_orders;
 mod uploads;
