@@ -18,6 +18,7 @@ mod mail;
 mod oidc;
 mod oidc_tenants;
 mod people;
+mod proxied;
 mod replicas;
 mod server;
 mod shares;
