@@ -26,4 +26,5 @@ mod routes;
 mod server;
 mod socket;
 mod sockets;
+pub mod telemetry;
 mod upload;
