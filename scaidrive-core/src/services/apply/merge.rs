@@ -16,7 +16,7 @@ use crate::services::{moves, trash};
 
 /// Items looked at in one merge: they move in one transaction, and more would hold everybody else up. What has no
 /// counterpart is one item, however much it holds.
-const MOST: usize = 100_000;
+const MOST: usize = 1 << 16;
 
 /// Items looked at at once.
 const PAGE: u32 = 1000;
