@@ -4,6 +4,7 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bad_input;
 mod conditions;
 mod databases;
