@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Executor;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 
 use super::errors::{database, is_broken, is_broken_connection, is_transient};
 use super::statement::{Conn, sql};
@@ -41,13 +41,23 @@ pub(super) async fn open(url: &str) -> Result<MySqlPool> {
             Box::pin(async move {
                 conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                 conn.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
+                // A process that was frozen in the middle of a transaction must not keep its rows from others for hours.
+                set_where_known(conn, "SET SESSION idle_transaction_timeout = 30").await?;
                 // Only where Galera exists: reads then wait for what other nodes have committed.
-                conn.execute("SET SESSION wsrep_sync_wait = 1").await.map(drop).or(Ok(()))
+                set_where_known(conn, "SET SESSION wsrep_sync_wait = 1").await
             })
         })
         .connect_with(options)
         .await
         .map_err(database)
+}
+
+/// Sets a variable that not every server has.
+async fn set_where_known(conn: &mut MySqlConnection, set: &'static str) -> sqlx::Result<()> {
+    match conn.execute(set).await {
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// How long a migration waits for one that another process is making.
