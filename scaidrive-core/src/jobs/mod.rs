@@ -9,6 +9,7 @@ mod compact;
 mod expire;
 mod forget;
 mod mail;
+mod recount;
 pub mod seal;
 mod sweep;
 mod uploads;
@@ -61,5 +62,6 @@ fn all() -> Vec<Box<dyn Job>> {
         Box::new(uploads::SweepUploads),
         Box::new(sweep::SweepTrash),
         Box::new(sweep::SweepVersions),
+        Box::new(recount::ProveUsage),
     ]
 }

@@ -31,11 +31,16 @@ pub(crate) fn mariadb() -> Option<String> {
     // In a foreign character set on purpose: the schema must not lean on the database's own.
     // A process of the same number may have left one behind.
     let create = format!("CREATE OR REPLACE DATABASE {name} CHARACTER SET latin1");
-    let made = Command::new("mariadb")
-        .args(["--no-defaults", "-uroot", "--socket", &socket, "-e", &create])
-        .status();
-    assert!(made.unwrap().success());
+    ask_mariadb(&socket, &create);
     Some(url + &name)
+}
+
+/// Asks a MariaDB of the tests as its administrator.
+pub(crate) fn ask_mariadb(socket: &str, statements: &str) {
+    let asked = Command::new("mariadb")
+        .args(["--no-defaults", "-uroot", "--socket", socket, "-e", statements])
+        .status();
+    assert!(asked.unwrap().success());
 }
 
 /// Returns the Redis of the tests; nothing without one.

@@ -19,6 +19,7 @@ mod identity;
 mod layers;
 mod quotas;
 mod races;
+mod replica;
 mod replicas;
 mod schema;
 mod secrecy;

@@ -18,6 +18,7 @@ mod migrations;
 mod mysql;
 mod once;
 mod quotas;
+mod replica;
 mod search;
 mod shares;
 mod sight;

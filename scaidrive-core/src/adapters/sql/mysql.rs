@@ -21,13 +21,22 @@ const ATTEMPTS: u32 = 12;
 /// A connection idle for longer is tested before it is used: servers and proxies drop idle ones.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// Opens a pool; every connection reads what is committed, because the default (REPEATABLE READ) would make a
-/// re-check after `FOR UPDATE` read a stale snapshot.
-pub(super) async fn open(url: &str) -> Result<MySqlPool> {
+/// Reads a URL, which a variable holds.
+pub(super) fn options(url: &str, variable: &str) -> Result<MySqlConnectOptions> {
     let options = MySqlConnectOptions::from_str(url)
-        .map_err(|error| Error::Config { faults: vec![format!("SCAIDRIVE_DATABASE_URL: {error}")] })?
-        .no_engine_substitution(true)
-        .statement_cache_capacity(256);
+        .map_err(|error| Error::Config { faults: vec![format!("{variable}: {error}")] })?;
+    Ok(options.no_engine_substitution(true).statement_cache_capacity(256))
+}
+
+/// Opens a pool.
+pub(super) async fn open(url: &str) -> Result<MySqlPool> {
+    let options = options(url, "SCAIDRIVE_DATABASE_URL")?;
+    pool_options().connect_with(options).await.map_err(database)
+}
+
+/// Returns how connections are kept; every one reads what is committed, because the default (REPEATABLE READ) would make a
+/// re-check after `FOR UPDATE` read a stale snapshot.
+pub(super) fn pool_options() -> MySqlPoolOptions {
     MySqlPoolOptions::new()
         .max_connections(32)
         .acquire_timeout(Duration::from_secs(10))
@@ -47,9 +56,6 @@ pub(super) async fn open(url: &str) -> Result<MySqlPool> {
                 set_where_known(conn, "SET SESSION wsrep_sync_wait = 1").await
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(database)
 }
 
 /// Sets a variable that not every server has.
@@ -81,6 +87,14 @@ pub(super) async fn migrate(pool: &MySqlPool) -> Result<()> {
         .run_direct(None, &mut conn, false)
         .await
         .map_err(|error| Error::Database { source: error.into() })
+}
+
+/// Returns a connection whose reads are all of this instant.
+pub(super) async fn snapshot(pool: &MySqlPool) -> Result<MySqlConnection> {
+    let mut conn = pool.acquire().await.map_err(database)?.detach();
+    conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(database)?;
+    conn.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(database)?;
+    Ok(conn)
 }
 
 /// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.

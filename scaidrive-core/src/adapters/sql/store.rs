@@ -8,11 +8,12 @@ use sqlx::mysql::MySqlPool;
 use sqlx::sqlite::SqlitePool;
 
 use super::errors::database;
+use super::replica::Replica;
 use super::sqlite::Writer;
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations, mysql, sqlite};
 use crate::model::{Error, Result, Timestamp};
-use crate::ports::metadata::LedgerReads;
+use crate::ports::metadata::{LedgerReads, ReportsRead};
 use crate::ports::{Clock, MetadataStore, Reads, WriteUnit};
 
 /// How often a SQLite file is looked at for commits of other processes.
@@ -24,6 +25,7 @@ pub struct SqlStore {
     database: Database,
     clock: Arc<dyn Clock>,
     seen_data_version: tokio::sync::Mutex<Option<i64>>,
+    replica: Option<Replica>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl SqlStore {
     ///
     /// A SQLite file is made if it is missing; its clock is `clock`, because it has none of its own.
     pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| unusable("it does not read scheme://…"))?;
+        let (scheme, rest) = parts(url)?;
         let database = match scheme {
             "sqlite" => {
                 let (readers, writer) = sqlite::open(rest, &clock).await?;
@@ -48,7 +50,20 @@ impl SqlStore {
             }
             _ => return Err(unusable("the scheme must be sqlite, mysql, mariadb or mysql+asyncmy")),
         };
-        Ok(Self { database, clock, seen_data_version: tokio::sync::Mutex::new(None) })
+        Ok(Self { database, clock, seen_data_version: tokio::sync::Mutex::new(None), replica: None })
+    }
+
+    /// Reads reports from a server that copies what this one, a MariaDB, commits.
+    pub fn with_replica(self, url: &str) -> Result<Self> {
+        let (_, rest) = parts(url)?;
+        Ok(Self { replica: Some(Replica::new(&format!("mysql://{rest}"))?), ..self })
+    }
+
+    fn replica(&self) -> Option<(&Replica, &MySqlPool)> {
+        match &self.database {
+            Database::Sqlite { .. } => None,
+            Database::MySql { pool } => self.replica.as_ref().map(|replica| (replica, pool)),
+        }
     }
 
     async fn rows(&self) -> Result<SqlRows<'static>> {
@@ -76,6 +91,10 @@ impl SqlStore {
     }
 }
 
+fn parts(url: &str) -> Result<(&str, &str)> {
+    url.split_once("://").ok_or_else(|| unusable("it does not read scheme://…"))
+}
+
 fn unusable(why: &str) -> Error {
     Error::Config { faults: vec![format!("SCAIDRIVE_DATABASE_URL: {why}")] }
 }
@@ -84,6 +103,36 @@ fn unusable(why: &str) -> Error {
 impl MetadataStore for SqlStore {
     async fn read(&self) -> Result<Box<dyn Reads>> {
         Ok(Box::new(self.rows().await?))
+    }
+
+    async fn replica(&self) -> Option<Box<dyn Reads>> {
+        let (replica, primary) = self.replica()?;
+        let reader = replica.reader(primary).await?;
+        Some(Box::new(SqlRows::new(Conn::MySqlPool(reader), Arc::clone(&self.clock))))
+    }
+
+    fn replica_failed(&self, error: &Error) {
+        if let Some((replica, _)) = self.replica() {
+            replica.failed(error);
+        }
+    }
+
+    async fn is_replica_there(&self) -> Option<bool> {
+        let (replica, primary) = self.replica()?;
+        Some(replica.is_there(primary).await)
+    }
+
+    fn take_reports(&self) -> ReportsRead {
+        self.replica().map(|(replica, _)| replica.take_reports()).unwrap_or_default()
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Reads>> {
+        // The transaction ends with its connection, which is given to nobody after that.
+        let conn = match &self.database {
+            Database::Sqlite { readers, .. } => Conn::SqliteOwn(sqlite::snapshot(readers).await?),
+            Database::MySql { pool } => Conn::MySqlOwn(mysql::snapshot(pool).await?),
+        };
+        Ok(Box::new(SqlRows::new(conn, Arc::clone(&self.clock))))
     }
 
     async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()> {
