@@ -18,6 +18,7 @@ mod mail;
 mod oidc;
 mod oidc_tenants;
 mod people;
+mod proxied;
 mod replicas;
 mod scaisend;
 mod server;
@@ -27,6 +28,8 @@ mod sign_ins;
 mod sockets;
 mod sync;
 mod system;
+#[cfg(feature = "otel")]
+mod traces;
 mod transfers;
 mod upload_orders;
 mod uploads;
