@@ -1,6 +1,7 @@
 //! Drives on every pair of parts that this machine has.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use scaidrive_core::config::{Config, ObjectsConfig, S3Config};
 use scaidrive_core::model::{Caller, FileName, Share, ShareType};
@@ -68,12 +69,13 @@ pub(crate) fn s3() -> Option<S3Config> {
 }
 
 /// A drive with an administrator and a share.
+#[derive(Clone)]
 pub(crate) struct House {
     pub(crate) drive: Drive,
     pub(crate) caller: Caller,
     pub(crate) share: Share,
     /// Kept for its files.
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Arc<tempfile::TempDir>,
 }
 
 impl House {
@@ -82,7 +84,8 @@ impl House {
         Self::build(|_| {}, |_| {}).await
     }
 
-    /// Returns one drive on SQLite, and one on MariaDB where there is one, with objects in memory.
+    /// Returns one drive on SQLite, and one on MariaDB where there is one, with objects in memory; and one on a Galera
+    /// cluster, where the tests were given one.
     pub(crate) async fn both(adjust: impl Fn(&mut Ports) + Copy) -> Vec<Self> {
         let mut all = vec![Self::build(|config| config.objects = ObjectsConfig::Memory, adjust).await];
         if let Some(url) = mariadb() {
@@ -92,6 +95,7 @@ impl House {
             };
             all.push(Self::build(on_mariadb, adjust).await);
         }
+        all.extend(Self::on_galera(adjust).await);
         all
     }
 
@@ -113,7 +117,7 @@ impl House {
             quota_bytes: None,
         };
         let share = shares::create(&drive, &caller, new).await.unwrap();
-        Self { drive, caller, share, dir }
+        Self { drive, caller, share, dir: Arc::new(dir) }
     }
 
     /// Checks what must hold after every test: chunks there and right, counts exact, no hole in the feed.

@@ -15,6 +15,7 @@ mod failures;
 mod feed;
 mod feed_cursors;
 mod feed_races;
+mod galera;
 mod identity;
 mod layers;
 mod quotas;

@@ -9,6 +9,7 @@ use sqlx::Executor;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 
 use super::errors::{database, is_broken, is_broken_connection, is_transient};
+use super::galera::SchemaLease;
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
@@ -66,27 +67,38 @@ async fn set_where_known(conn: &mut MySqlConnection, set: &'static str) -> sqlx:
     }
 }
 
-/// How long a migration waits for one that another process is making.
+/// How long a migration waits for one that another process is making, in seconds.
 const MIGRATION_PATIENCE: u32 = 600;
 
 /// Applies the schema, one process at a time.
+pub(super) async fn migrate(pool: &MySqlPool, is_galera: bool) -> Result<()> {
+    let mut conn = locked(pool).await?;
+    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
+    if !is_galera {
+        return migrator.run_direct(None, &mut conn, false).await.map_err(failed);
+    }
+    let lease = SchemaLease::take(pool, &mut conn).await?;
+    tokio::select! {
+        done = migrator.run_direct(None, &mut conn, false) => done.map_err(failed)?,
+        () = lease.keep() => {}
+    }
+    lease.end().await
+}
+
+fn failed(error: sqlx::migrate::MigrateError) -> Error {
+    Error::Database { source: error.into() }
+}
+
+/// Returns a connection that alone on its server may change the schema; the lock goes with it, whatever happens.
 ///
 /// The lock is ours: that of sqlx asks for an endless wait by a negative time, which MariaDB takes for none.
-pub(super) async fn migrate(pool: &MySqlPool) -> Result<()> {
-    // The lock goes with its connection, whatever happens: so this one is not given back to the pool.
+async fn locked(pool: &MySqlPool) -> Result<MySqlConnection> {
     let mut conn = pool.acquire().await.map_err(database)?.detach();
     let lock = sql("SELECT COALESCE(GET_LOCK(LEFT(CONCAT('scaidrive migrates ', DATABASE()), 64), ?), 0)");
-    if Conn::MySql(&mut conn).fetch_number(lock.bind(MIGRATION_PATIENCE)).await? != 1 {
-        return Err(Error::unavailable(
-            "the schema, which another process is changing",
-            Duration::from_secs(10),
-        ));
+    if Conn::MySql(&mut conn).fetch_number(lock.bind(MIGRATION_PATIENCE)).await? == 1 {
+        return Ok(conn);
     }
-    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
-    migrator
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(|error| Error::Database { source: error.into() })
+    Err(Error::unavailable("the schema, which another process is changing", Duration::from_secs(10)))
 }
 
 /// Returns a connection whose reads are all of this instant.
@@ -98,11 +110,16 @@ pub(super) async fn snapshot(pool: &MySqlPool) -> Result<MySqlConnection> {
 }
 
 /// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.
-pub(super) async fn write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+pub(super) async fn write(
+    pool: &MySqlPool,
+    clock: &Arc<dyn Clock>,
+    is_galera: bool,
+    unit: &dyn WriteUnit,
+) -> Result<()> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match try_write(pool, clock, unit).await {
+        match try_write(pool, clock, is_galera, unit).await {
             Err(error) if is_transient(&error) || is_broken(&error) => {
                 if attempt == ATTEMPTS {
                     tracing::warn!(%error, attempt, "a transaction found no way through");
@@ -115,9 +132,16 @@ pub(super) async fn write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn W
     }
 }
 
-async fn try_write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+async fn try_write(
+    pool: &MySqlPool,
+    clock: &Arc<dyn Clock>,
+    is_galera: bool,
+    unit: &dyn WriteUnit,
+) -> Result<()> {
     let mut tx = pool.begin().await.map_err(database)?;
-    let outcome = unit.run(&mut SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock))).await;
+    let mut rows = SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock));
+    rows.writes_locks = is_galera;
+    let outcome = unit.run(&mut rows).await;
     match outcome {
         Ok(Outcome::Commit) => tx.commit().await.map_err(|error| {
             if is_broken_connection(&error) {

@@ -11,7 +11,7 @@ use super::errors::database;
 use super::replica::Replica;
 use super::sqlite::Writer;
 use super::statement::{Conn, sql};
-use super::{SqlRows, migrations, mysql, sqlite};
+use super::{SqlRows, galera, migrations, mysql, sqlite};
 use crate::model::{Error, Result, Timestamp};
 use crate::ports::metadata::{LedgerReads, ReportsRead};
 use crate::ports::{Clock, MetadataStore, Reads, WriteUnit};
@@ -31,7 +31,7 @@ pub struct SqlStore {
 #[derive(Debug)]
 enum Database {
     Sqlite { readers: SqlitePool, writer: Writer },
-    MySql { pool: MySqlPool },
+    MySql { pool: MySqlPool, is_galera: bool },
 }
 
 impl SqlStore {
@@ -46,7 +46,9 @@ impl SqlStore {
                 Database::Sqlite { readers, writer }
             }
             "mysql" | "mariadb" | "mysql+asyncmy" => {
-                Database::MySql { pool: mysql::open(&format!("mysql://{rest}")).await? }
+                let pool = mysql::open(&format!("mysql://{rest}")).await?;
+                let is_galera = galera::is_node(&pool).await?;
+                Database::MySql { pool, is_galera }
             }
             _ => return Err(unusable("the scheme must be sqlite, mysql, mariadb or mysql+asyncmy")),
         };
@@ -62,14 +64,14 @@ impl SqlStore {
     fn replica(&self) -> Option<(&Replica, &MySqlPool)> {
         match &self.database {
             Database::Sqlite { .. } => None,
-            Database::MySql { pool } => self.replica.as_ref().map(|replica| (replica, pool)),
+            Database::MySql { pool, .. } => self.replica.as_ref().map(|replica| (replica, pool)),
         }
     }
 
     async fn rows(&self) -> Result<SqlRows<'static>> {
         let conn = match &self.database {
             Database::Sqlite { readers, .. } => Conn::SqlitePool(readers.acquire().await.map_err(database)?),
-            Database::MySql { pool } => Conn::MySqlPool(pool.acquire().await.map_err(database)?),
+            Database::MySql { pool, .. } => Conn::MySqlPool(pool.acquire().await.map_err(database)?),
         };
         Ok(SqlRows::new(conn, Arc::clone(&self.clock)))
     }
@@ -130,7 +132,7 @@ impl MetadataStore for SqlStore {
         // The transaction ends with its connection, which is given to nobody after that.
         let conn = match &self.database {
             Database::Sqlite { readers, .. } => Conn::SqliteOwn(sqlite::snapshot(readers).await?),
-            Database::MySql { pool } => Conn::MySqlOwn(mysql::snapshot(pool).await?),
+            Database::MySql { pool, .. } => Conn::MySqlOwn(mysql::snapshot(pool).await?),
         };
         Ok(Box::new(SqlRows::new(conn, Arc::clone(&self.clock))))
     }
@@ -138,10 +140,11 @@ impl MetadataStore for SqlStore {
     async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.write(unit).await,
-            Database::MySql { pool } => {
+            Database::MySql { pool, is_galera } => {
                 // On a task of its own: a caller that goes away must not leave half a transaction behind.
-                let (pool, clock) = (pool.clone(), Arc::clone(&self.clock));
-                let task = tokio::spawn(async move { mysql::write(&pool, &clock, unit.as_ref()).await });
+                let (pool, clock, is_galera) = (pool.clone(), Arc::clone(&self.clock), *is_galera);
+                let task =
+                    tokio::spawn(async move { mysql::write(&pool, &clock, is_galera, unit.as_ref()).await });
                 task.await.map_err(|error| Error::internal(format!("a write unit broke off: {error}")))?
             }
         }
@@ -157,7 +160,7 @@ impl MetadataStore for SqlStore {
     async fn migrate(&self) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
-            Database::MySql { pool } => mysql::migrate(pool).await?,
+            Database::MySql { pool, is_galera } => mysql::migrate(pool, *is_galera).await?,
         }
         match self.pending_migrations().await?.as_slice() {
             [] => Ok(()),
@@ -194,7 +197,7 @@ impl MetadataStore for SqlStore {
                 writer.close().await;
                 readers.close().await;
             }
-            Database::MySql { pool } => pool.close().await,
+            Database::MySql { pool, .. } => pool.close().await,
         }
     }
 }
