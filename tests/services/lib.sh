@@ -59,26 +59,65 @@ started() { echo "$3" > "$1/$2.pid"; }
 
 export_to() { printf 'export %s=%q\n' "$2" "$3" >> "$1/env"; }
 
+# install_mariadb DIR DATA: makes an empty MariaDB.
+install_mariadb() {
+  mkdir -p "$2"
+  mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$2" --auth-root-authentication-method=normal \
+    --skip-test-db > "$1/mariadb-install.log" 2>&1
+}
+
+# ask SOCKET STATEMENTS: asks a MariaDB as root.
+ask() { mariadb --no-defaults -uroot --socket="$1" -e "$2"; }
+
 start_mariadb() {
   local dir=$1 data=$1/mariadb port password user
   export PATH="$PATH:/usr/sbin"
   need mariadbd mariadb-server && need mariadb mariadb-client || return 0
   port=$(free_port); password=$(secret); user=$(id -un)
-  mkdir -p "$data"
-  mariadb-install-db --no-defaults --user="$user" --datadir="$data" --auth-root-authentication-method=normal \
-    --skip-test-db > "$dir/mariadb-install.log" 2>&1
+  install_mariadb "$dir" "$data"
+  # What the replica begins with, before anybody has written anything.
+  cp -r "$data" "$dir/mariadb-replica"
   # Its own files, its own port; commits are flushed to disk as in production.
   mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" --port="$port" \
     --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
     --innodb-buffer-pool-size=256M --innodb-log-file-size=128M --max-connections=400 \
     --character-set-server=utf8mb4 --log-bin --server-id=1 > "$dir/mariadb.log" 2>&1 &
   started "$dir" mariadb $!
-  await 60 mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e 'SELECT 1' \
+  await 60 ask "$dir/mariadb.sock" 'SELECT 1' \
     || { say "MariaDB did not start:"; tail -20 "$dir/mariadb.log" >&2; return 1; }
-  mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e \
-    "CREATE USER scaidrive@'%' IDENTIFIED BY '$password'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
+  ask "$dir/mariadb.sock" "$(user_of_tests "$password")"
   export_to "$dir" SCAIDRIVE_TEST_MYSQL_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
   export_to "$dir" SCAIDRIVE_TEST_MYSQL_SOCKET "$dir/mariadb.sock"
+  start_replica "$dir" "$port" "$password"
+}
+
+user_of_tests() {
+  printf %s "CREATE USER scaidrive@'%' IDENTIFIED BY '$1'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
+}
+
+# run_replica DIR PORT: starts the process of the replica, which may have run before.
+run_replica() {
+  local dir=$1 port=$2
+  # Databases called replica_… alone: what all the other tests write need not be written twice.
+  mariadbd --no-defaults --user="$(id -un)" --datadir="$dir/mariadb-replica" --socket="$dir/mariadb-replica.sock" \
+    --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/mariadbd-replica.own" --server-id=2 \
+    --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 \
+    --replicate-wild-do-table='replica\_%.%' --relay-log=relay --relay-log-recovery=1 --read-only=1 > "$dir/mariadb-replica.log" 2>&1 &
+  started "$dir" mariadb-replica $!
+  await 60 ask "$dir/mariadb-replica.sock" 'SELECT 1' \
+    || { say "the replica did not start:"; tail -20 "$dir/mariadb-replica.log" >&2; return 1; }
+}
+
+# A second MariaDB that copies what the first one commits.
+start_replica() {
+  local dir=$1 primary=$2 password=$3 port
+  port=$(free_port)
+  run_replica "$dir" "$port"
+  ask "$dir/mariadb-replica.sock" "$(user_of_tests "$password"); \
+    CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=$primary, MASTER_USER='scaidrive', \
+    MASTER_PASSWORD='$password', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_SOCKET "$dir/mariadb-replica.sock"
 }
 
 start_redis() {
