@@ -57,6 +57,16 @@ await() {
 # started DIR NAME PID: remembers what to stop.
 started() { echo "$3" > "$1/$2.pid"; }
 
+# launch DIR NAME COMMAND…: starts a part by DIR/start-NAME, which starts it again after it was killed.
+launch() {
+  local dir=$1 name=$2; shift 2
+  { echo '#!/usr/bin/env bash'; printf 'exec'; printf ' %q' "$@"; printf ' >> %q 2>&1\n' "$dir/$name.log"; } \
+    > "$dir/start-$name"
+  chmod 700 "$dir/start-$name"
+  "$dir/start-$name" &
+  started "$dir" "$name" $!
+}
+
 export_to() { printf 'export %s=%q\n' "$2" "$3" >> "$1/env"; }
 
 start_mariadb() {
@@ -68,11 +78,10 @@ start_mariadb() {
   mariadb-install-db --no-defaults --user="$user" --datadir="$data" --auth-root-authentication-method=normal \
     --skip-test-db > "$dir/mariadb-install.log" 2>&1
   # Its own files, its own port; commits are flushed to disk as in production.
-  mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" --port="$port" \
-    --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
+  launch "$dir" mariadb mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" \
+    --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
     --innodb-buffer-pool-size=256M --innodb-log-file-size=128M --max-connections=400 \
-    --character-set-server=utf8mb4 --log-bin --server-id=1 > "$dir/mariadb.log" 2>&1 &
-  started "$dir" mariadb $!
+    --character-set-server=utf8mb4 --log-bin --server-id=1
   await 60 mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e 'SELECT 1' \
     || { say "MariaDB did not start:"; tail -20 "$dir/mariadb.log" >&2; return 1; }
   mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e \
@@ -85,8 +94,7 @@ start_redis() {
   local dir=$1 port
   need redis-server redis-server || return 0
   port=$(free_port)
-  redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no > "$dir/redis.log" 2>&1 &
-  started "$dir" redis $!
+  launch "$dir" redis redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no
   await 20 redis-cli -p "$port" ping || { say "Redis did not start"; return 1; }
   export_to "$dir" SCAIDRIVE_TEST_REDIS_URL "redis://127.0.0.1:$port/0"
 }
@@ -109,8 +117,7 @@ start_moto() {
       || { rm -rf "$venv"; say "SKIPPED: moto could not be installed"; return 0; }
   fi
   port=$(free_port)
-  "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" > "$dir/moto.log" 2>&1 &
-  started "$dir" moto $!
+  launch "$dir" moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$port"
   await 60 curl -fs -X PUT "http://127.0.0.1:$port/scaidrive-test" \
     || { say "moto did not start:"; tail -5 "$dir/moto.log" >&2; return 1; }
   export_s3 "$dir" "http://127.0.0.1:$port" us-east-1 test test
@@ -143,8 +150,7 @@ s3_region = "garage"
 api_bind_addr = "127.0.0.1:$s3"
 root_domain = ".s3.garage"
 TOML
-  RUST_LOG=warn "$garage" -c "$config" server > "$dir/garage.log" 2>&1 &
-  started "$dir" garage $!
+  launch "$dir" garage env RUST_LOG=warn "$garage" -c "$config" server
   await 30 "$garage" -c "$config" status || { say "Garage did not start:"; tail -5 "$dir/garage.log" >&2; return 1; }
   node=$("$garage" -c "$config" node id -q 2>/dev/null | cut -d@ -f1)
   "$garage" -c "$config" layout assign -z here -c 50G "$node" > "$dir/garage-setup.log" 2>&1
@@ -170,7 +176,7 @@ export_python() {
 
 # OpenID Connect providers: npm's oidc-provider, which stays in the cache.
 start_oidc() {
-  local dir=$1 port home=$cache/oidc
+  local dir=$1 port standing home=$cache/oidc
   need node nodejs && need npm npm || return 0
   if [ ! -d "$home/node_modules/oidc-provider" ]; then
     say "installing oidc-provider"
@@ -178,12 +184,13 @@ start_oidc() {
     npm install --no-audit --no-fund --prefix "$home" oidc-provider@9 > "$dir/npm.log" 2>&1 \
       || { say "SKIPPED: oidc-provider could not be installed"; return 0; }
   fi
-  port=$(free_port)
-  MODULES="$home" node "$(dirname "${BASH_SOURCE[0]}")/oidc/provider.mjs" "$port" > "$dir/oidc.log" 2>&1 &
-  started "$dir" oidc $!
+  port=$(free_port); standing=$(free_port)
+  launch "$dir" oidc env MODULES="$home" node "$(dirname "${BASH_SOURCE[0]}")/oidc/provider.mjs" "$port" \
+    "$standing" "$dir/oidc.keys"
   await 30 curl -fs "http://127.0.0.1:$port/" \
     || { say "oidc-provider did not start:"; tail -5 "$dir/oidc.log" >&2; return 1; }
   export_to "$dir" SCAIDRIVE_TEST_OIDC_URL "http://127.0.0.1:$port"
+  export_to "$dir" SCAIDRIVE_TEST_OIDC_STANDING "http://127.0.0.1:$standing"
 }
 
 stop_all() {

@@ -1,0 +1,71 @@
+//! Each part is killed under load, and started again: what clients see of it, and that nothing is lost.
+
+use std::time::{Duration, Instant};
+
+use crate::answers::Counted;
+use crate::cluster::Cluster;
+use crate::load::Load;
+
+/// Requests that are made, or fail, before what was killed is started again.
+const MEANWHILE: usize = 60;
+
+/// What is killed, in turn; all but the last two twice, so that each is down before and after others were.
+const KILLED: [&str; 8] = ["api-1", "worker-1", "redis", "oidc", "replica", "garage", "mariadb", "api-3"];
+
+/// What clients saw while a part was away.
+struct Seen {
+    what: String,
+    counted: Counted,
+    /// From the kill until every client had got on again.
+    whole: Duration,
+}
+
+/// Kills a part in the middle of requests; returns what was seen until every client got on again.
+async fn kill(cluster: &Cluster, load: &Load, name: &str) -> Seen {
+    load.tally.take();
+    let (began, part) = (Instant::now(), cluster.part(name));
+    part.kill();
+    load.await_requests(MEANWHILE);
+    part.start();
+    recovered(cluster, load, format!("kill -9 {name}"), began).await
+}
+
+async fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
+    crate::load::off_the_runtime(|| cluster.await_ready());
+    load.await_progress().await;
+    let seen = Seen { what, counted: load.tally.take(), whole: began.elapsed() };
+    eprintln!("{}", row(&seen));
+    seen
+}
+
+/// Returns a row of the table that BENCHMARKS.md keeps.
+fn row(seen: &Seen) -> String {
+    let counted = &seen.counted;
+    let failed: Vec<String> =
+        counted.failures().iter().map(|(answer, count)| format!("{count} × {answer}")).collect();
+    let failed = if failed.is_empty() { "none".to_owned() } else { failed.join(", ") };
+    let [writes, reads] = counted.gaps.map(|gap| gap.as_secs_f64());
+    let (total, whole) = (counted.total(), seen.whole.as_secs_f64());
+    format!("| {} | {total} | {failed} | {writes:.1} s | {reads:.1} s | {whole:.1} s |", seen.what)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_whatever_is_killed() {
+    let Some(cluster) = Cluster::open() else { return };
+    let load = Load::start(&cluster, &cluster.tenant()).await;
+    let mut table = Vec::new();
+    for name in KILLED {
+        table.push(kill(&cluster, &load, name).await);
+    }
+    let began = Instant::now();
+    cluster.part("nginx").reload();
+    load.await_requests(MEANWHILE);
+    table.push(recovered(&cluster, &load, "nginx reloads".to_owned(), began).await);
+    load.finish().await;
+    cluster.check();
+    cluster.check_replica();
+    eprintln!("| what | requests | failed | longest without a write | without a read | all well after |");
+    eprintln!("|---|---|---|---|---|---|");
+    table.iter().for_each(|seen| eprintln!("{}", row(seen)));
+    table.iter().for_each(|seen| seen.counted.check());
+}
