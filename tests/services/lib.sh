@@ -195,10 +195,13 @@ start_oidc() {
 
 stop_all() {
   local dir=$1 file pid
+  # All of them are told first: servers take their time.
+  for file in "$dir"/*.pid; do
+    if [ -e "$file" ]; then kill "$(cat "$file")" 2>/dev/null || true; fi
+  done
   for file in "$dir"/*.pid; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
-    kill "$pid" 2>/dev/null || true
     for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null || true
     rm -f "$file"
