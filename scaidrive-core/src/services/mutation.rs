@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use ulid::Ulid;
 
 use super::letters::{self, Addressed};
+use super::transaction::AWAY;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
@@ -172,6 +173,7 @@ pub async fn run<M: Mutation>(drive: &Drive, caller: &Caller, mutation: M) -> Re
                     break;
                 }
             }
+            Err(Error::CommitUnknown { .. }) => return Err(Error::unavailable("the database", AWAY)),
             Err(error) => return Err(error),
         }
     }

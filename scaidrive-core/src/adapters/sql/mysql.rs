@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Executor;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 
-use super::errors::{database, is_broken, is_broken_connection, is_transient};
+use super::errors::{database, is_broken, is_broken_connection, is_transient, with_meaning};
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
@@ -86,7 +86,7 @@ pub(super) async fn write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn W
                 }
                 tokio::time::sleep(backoff(attempt)).await;
             }
-            outcome => return outcome,
+            outcome => return outcome.map_err(with_meaning),
         }
     }
 }
