@@ -1,4 +1,7 @@
-//! Where the cluster is, what it is made of, and tenants of one's own in it.
+//! Where the cluster is, what it is made of, and tenants of one's own in it. Also for tests elsewhere that know a cluster.
+
+#[path = "parts.rs"]
+mod parts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,8 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::parts::Part;
-use crate::{await_that, variable};
+pub(crate) use self::parts::{Part, await_that};
+
+/// Reads what `tests/run` tells.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "tests learn from it where the cluster is")]
+    std::env::var(name).ok()
+}
 
 /// All parts, in the order in which they start.
 const PARTS: [&str; 11] = [

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::answers::{Caller, Tally};
-use crate::cluster::{Cluster, Tenant};
+use crate::cluster::{Cluster, Tenant, await_that};
 use crate::ledger::Ledger;
-use crate::{await_that, readers, writers};
+use crate::{readers, writers};
+
+/// Who needs longer is told of.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// What a client of the load works with.
 #[derive(Clone)]
@@ -102,7 +105,11 @@ impl Load {
         let before: Vec<u64> = self.beats.iter().map(|(_, beats)| beats.load(Ordering::SeqCst)).collect();
         off_the_runtime(|| {
             for ((kind, beats), before) in self.beats.iter().zip(&before) {
+                let began = Instant::now();
                 await_that(&format!("{kind} to get on"), || beats.load(Ordering::SeqCst) >= before + 2);
+                if began.elapsed() > SLOW {
+                    eprintln!("{kind} needed {:.1} s to get on", began.elapsed().as_secs_f64());
+                }
             }
         });
     }
@@ -135,6 +142,5 @@ impl Load {
 
 /// Waits where others go on working.
 pub(crate) fn off_the_runtime(wait: impl FnOnce()) {
-    debug_assert!(Handle::try_current().is_ok(), "a load runs on a runtime");
     tokio::task::block_in_place(wait);
 }

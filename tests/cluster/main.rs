@@ -13,37 +13,18 @@ mod kills;
 mod ledger;
 mod load;
 mod migrations;
-mod parts;
 mod readers;
 mod replicas;
 mod restarts;
+mod restore;
+mod scenario;
+#[path = "../torture/tree.rs"]
+mod tree;
 mod writers;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-
-/// What takes longer than this will never be: a test that waits for it tells what it waited for.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How often something that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Reads what `tests/run` tells.
-fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests learn from it where the cluster is")]
-    std::env::var(name).ok()
-}
-
-/// Waits until something is so.
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "in vain for {PATIENCE:?}: {what}");
-        std::thread::sleep(LOOK);
-    }
-}
 
 /// Returns bytes that look random, the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {

@@ -5,9 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::await_that;
-use crate::cluster::{Cluster, ran};
-use crate::variable;
+use crate::cluster::{Cluster, await_that, ran, variable};
 
 /// An empty database on the cluster's MariaDB, dropped with this.
 struct Empty<'c> {

@@ -3,8 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::await_that;
+/// What takes longer than this will never be: a test that waits for it tells what it waited for.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often something that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until something is so.
+pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "in vain for {PATIENCE:?}: {what}");
+        std::thread::sleep(LOOK);
+    }
+}
 
 /// A part of the cluster, by the name of its script and its pid file.
 pub(crate) struct Part {

@@ -8,9 +8,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::answers::{Caller, Tally};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, variable};
 use crate::load::{Load, off_the_runtime};
-use crate::variable;
 
 /// For how long Redis stays away, unless `SCAIDRIVE_CLUSTER_OUTAGE` says otherwise.
 const OUTAGE: Duration = Duration::from_secs(10);
