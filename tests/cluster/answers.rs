@@ -128,8 +128,10 @@ impl Caller {
                 let code = told["error"]["code"].as_str().unwrap_or("without a reason");
                 self.tally.note(&method, format!("{} {code}", status.as_u16()), false);
                 if !may_be(status, code, wait.is_some()) {
-                    let said = String::from_utf8_lossy(&body);
-                    self.tally.fault(format!("{what}: {status}, request {id:?}: {said}"));
+                    let said = format!("{what}: {status}, request {id:?}: {}", String::from_utf8_lossy(&body));
+                    // Asking again would be in vain.
+                    assert!(!status.is_client_error(), "{said}");
+                    self.tally.fault(said);
                 }
                 Err(wait.unwrap_or(PAUSE).min(LONGEST_PAUSE))
             }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-pub(crate) use self::parts::{Part, await_that};
+pub(crate) use self::parts::{Part, await_that, await_that_or_tell};
 
 /// Reads what `tests/run` tells.
 pub(crate) fn variable(name: &str) -> Option<String> {

@@ -12,10 +12,17 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits until something is so.
-pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn await_that(what: &str, is_so: impl FnMut() -> bool) {
+    await_that_or_tell(is_so, || what.to_owned());
+}
+
+/// Waits until something is so, or tells what is not.
+pub(crate) fn await_that_or_tell(mut is_so: impl FnMut() -> bool, what: impl FnOnce() -> String) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "in vain for {PATIENCE:?}: {what}");
+        if began.elapsed() > PATIENCE {
+            panic!("in vain for {PATIENCE:?}: {}", what());
+        }
         std::thread::sleep(LOOK);
     }
 }

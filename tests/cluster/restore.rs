@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::answers::{Caller, Tally};
-use crate::cluster::{Cluster, Tenant, await_that, ran};
+use crate::cluster::{Cluster, Tenant, await_that_or_tell, ran};
 use crate::tree::Tree;
 
 /// What stops while the database is restored.
@@ -72,9 +72,16 @@ fn command(cluster: &Cluster, token: &str, name: &str, dir: &Path) -> Command {
 }
 
 /// Waits until both hold the same, and all of these texts.
-fn await_alike(what: &str, [first, second]: [&Device; 2], texts: &BTreeSet<String>) {
-    await_that(what, || {
-        texts.is_subset(&first.texts()) && Tree::of(&first.dir) == Tree::of(&second.dir)
+fn await_alike([first, second]: [&Device; 2], texts: &BTreeSet<String>) {
+    let missing = |device: &Device| texts.difference(&device.texts()).take(3).cloned().collect::<Vec<_>>();
+    let difference = || {
+        let (one, other) = (Tree::of(&first.dir), Tree::of(&second.dir));
+        let differ = if one == other { String::new() } else { one.difference(&other) };
+        (missing(first), missing(second), differ)
+    };
+    await_that_or_tell(|| difference() == Default::default(), || {
+        let (first, second, differ) = difference();
+        format!("the first misses {first:?}, the second {second:?}; the second against the first: {differ}")
     });
 }
 
@@ -138,11 +145,11 @@ async fn devices_find_together_again_after_an_older_database_was_restored() {
         let mut first = Device::start(&cluster, &tenant, "first", beside.path());
         let mut second = Device::start(&cluster, &tenant, "second", beside.path());
         let mut texts = work_before(&first);
-        await_alike("both to hold what will be dumped", [&first, &second], &texts);
+        await_alike([&first, &second], &texts);
         let dumped = beside.path().join("dump.sql");
         dump(&cluster, &dumped);
         texts = work([&first, &second], "after the dump", 0);
-        await_alike("both to hold what came after the dump", [&first, &second], &texts);
+        await_alike([&first, &second], &texts);
         restore(&cluster, &dumped, || {
             texts.extend(work([&first, &second], "while it was away", 20));
             for device in [&first, &second] {
@@ -151,7 +158,7 @@ async fn devices_find_together_again_after_an_older_database_was_restored() {
                 texts.insert(text);
             }
         });
-        await_alike("both to hold every edit again", [&first, &second], &texts);
+        await_alike([&first, &second], &texts);
         first.check();
         second.check();
         assert!(Tree::of(&first.dir) == Tree::of(&second.dir));

@@ -62,7 +62,7 @@ async fn check(caller: &Caller, share: &str) {
         let kept = caller.get(&format!("/files/{at}/versions")).await;
         assert_eq!(kept["versions"].as_array().unwrap().len(), versions.len(), "{path}: {kept}");
         for (number, bytes) in versions.iter().enumerate() {
-            let content = format!("/files/{at}/versions/{}/content", number + 1);
+            let content = format!("/files/{at}/content?version={}", number + 1);
             let got = caller.insist(|| caller.request(Method::GET, &content)).await;
             assert!(got == *bytes, "version {} of {path}", number + 1);
         }
