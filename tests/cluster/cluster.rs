@@ -95,25 +95,29 @@ impl Cluster {
 
     /// Makes a tenant that nobody else uses, without limits that matter.
     pub(crate) fn tenant(&self) -> Tenant {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let id = format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.cli(&["tenant", "create", &id, "--id", &id]);
-        self.cli(&["--tenant", &id, "user", "create", "--id", "boss", "--admin"]);
-        let limits = ["token", "user", "tenant"].map(|name| format!("rate_limit_{name}=10000000"));
-        self.cli(&["--tenant", &id, "tenant", "set", &limits[0], &limits[1], &limits[2]]);
-        let token = self.token(&id, "boss");
+        let (id, token) = self.tenant_of("boss");
         Tenant { id, token }
     }
 
-    /// Returns a token of the identity provider's.
-    fn token(&self, tenant: &str, user: &str) -> String {
-        let claims = serde_json::json!({ "sub": user, "tenant_id": tenant, "scope": "*" }).to_string();
-        let [control, standing] =
-            ["URL", "STANDING"].map(|name| variable(&format!("SCAIDRIVE_TEST_OIDC_{name}")).unwrap());
-        let told =
-            ran(Command::new("curl").args(["-sf", "-d", &claims, &format!("{control}/mint?url={standing}")]));
-        let told: Value = serde_json::from_str(&told).unwrap();
-        told["token"].as_str().unwrap().to_owned()
+    /// Makes a tenant with this administrator; returns its id, and a token.
+    pub(crate) fn tenant_of(&self, admin: &str) -> (String, String) {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tests {} {}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let made: Value = serde_json::from_str(&self.cli(&["tenant", "create", &name, "--json"])).unwrap();
+        let id = made["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+        self.cli(&["--tenant", &id, "user", "create", "--id", admin, "--admin"]);
+        let limits = ["token", "user", "tenant"].map(|name| format!("rate_limit_{name}=10000000"));
+        self.cli(&["--tenant", &id, "tenant", "set", &limits[0], &limits[1], &limits[2]]);
+        let token = token(&id, admin, "*");
+        (id, token)
+    }
+
+    /// Returns the variables that its programs are given.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let told = ran(&mut self.command("env"));
+        let pairs = told.lines().filter_map(|line| line.split_once('='));
+        let own = pairs.filter(|(name, _)| name.starts_with("SCAIDRIVE_"));
+        own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// Demands that nothing is missing, damaged, dangling or miscounted, of anybody, and that no job has died.
@@ -142,6 +146,16 @@ impl Cluster {
         };
         await_that("the replica to hold what the first database holds", || of("mariadb") == of("replica"));
     }
+}
+
+/// Returns a token of the identity provider's.
+pub(crate) fn token(tenant: &str, user: &str, scope: &str) -> String {
+    let claims = serde_json::json!({ "sub": user, "tenant_id": tenant, "scope": scope }).to_string();
+    let [control, standing] =
+        ["URL", "STANDING"].map(|name| variable(&format!("SCAIDRIVE_TEST_OIDC_{name}")).unwrap());
+    let told = ran(Command::new("curl").args(["-sf", "-d", &claims, &format!("{control}/mint?url={standing}")]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    told["token"].as_str().unwrap().to_owned()
 }
 
 /// Runs a command to its end; returns what it said.

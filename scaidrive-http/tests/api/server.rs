@@ -18,6 +18,7 @@ use scaidrive_core::{Drive, open};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::cluster::{self, Cluster};
 use crate::databases::MariaDb;
 
 /// A running server on its own data directory.
@@ -27,7 +28,8 @@ pub(crate) struct Server {
     pub(crate) operators: String,
     pub(crate) token: String,
     pub(crate) client: Client,
-    process: Child,
+    /// Nothing where it is the cluster's, which goes on after the test.
+    process: Option<Child>,
     settings: Vec<(String, String)>,
     /// Kept for what it holds; nothing for a server on SQLite.
     database: Option<Arc<MariaDb>>,
@@ -57,6 +59,29 @@ impl Server {
             .flatten()
     }
 
+    /// Returns the cluster that the tests are told of, as one server with a tenant of its own; else a server on each
+    /// database.
+    pub(crate) fn everywhere() -> impl Iterator<Item = Self> {
+        let cluster = cluster::variable("SCAIDRIVE_CLUSTER").and_then(|_| Cluster::open());
+        let others = if cluster.is_none() { Some(Self::on_each()) } else { None };
+        cluster.into_iter().map(|cluster| Self::of(&cluster)).chain(others.into_iter().flatten())
+    }
+
+    fn of(cluster: &Cluster) -> Self {
+        let (tenant, token) = cluster.tenant_of("admin");
+        cluster.cli(&["--tenant", &tenant, "user", "set-role", "admin", "super_admin"]);
+        Self {
+            dir: Arc::new(tempfile::tempdir().unwrap()),
+            url: cluster.url.clone(),
+            operators: cluster.apis[0].clone(),
+            token,
+            client: Client::new(),
+            process: None,
+            settings: cluster.settings(),
+            database: None,
+        }
+    }
+
     pub(crate) fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let url = database.as_ref().map(|database| ("SCAIDRIVE_DATABASE_URL", database.url.as_str()));
@@ -65,7 +90,7 @@ impl Server {
         let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
         let token = token.unwrap_or_default();
         let database = database.map(Arc::new);
-        Self { dir, url, operators, token, client: Client::new(), process, settings, database }
+        Self { dir, url, operators, token, client: Client::new(), process: Some(process), settings, database }
     }
 
     /// Starts another process on the same data.
@@ -77,7 +102,7 @@ impl Server {
             operators,
             token: self.token.clone(),
             client: Client::new(),
-            process,
+            process: Some(process),
             settings: self.settings.clone(),
             database: self.database.clone(),
         }
@@ -85,15 +110,15 @@ impl Server {
 
     /// Kills the server without a warning and starts it again on what it left.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.own_process().kill().unwrap();
+        self.own_process().wait().unwrap();
         self.restart();
     }
 
     /// Starts a stopped server again.
     pub(crate) fn restart(&mut self) {
         let (process, url, operators, _) = launch(self.dir.path(), &self.settings, &[]);
-        (self.process, self.url, self.operators) = (process, url, operators);
+        (self.process, self.url, self.operators) = (Some(process), url, operators);
     }
 
     /// Lets a test ask for more in a minute than anybody would.
@@ -103,20 +128,26 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.as_ref().expect("a server of the test's own").id()
+    }
+
+    fn own_process(&mut self) -> &mut Child {
+        self.process.as_mut().expect("a server of the test's own")
     }
 
     /// Asks the server to stop and waits until it has.
     pub(crate) fn stop(&mut self) {
         let told = Command::new("kill").arg(self.pid().to_string()).status().unwrap();
         assert!(told.success());
-        assert!(self.process.wait().unwrap().success(), "the server ends well when told to");
+        assert!(self.own_process().wait().unwrap().success(), "the server ends well when told to");
     }
 
     /// Stops the server and checks what must hold after every test: nothing missing, damaged, dangling or
     /// miscounted, no position of the feed left out, no job that failed.
     pub(crate) async fn stop_and_check(mut self) {
-        self.stop();
+        if self.process.is_some() {
+            self.stop();
+        }
         let drive = self.drive().await;
         for tenant in tenants::list(&drive).await.unwrap() {
             let report = fsck::run(&drive, tenant.id, true).await.unwrap();
@@ -149,11 +180,21 @@ impl Server {
         serde_json::from_slice::<Value>(&json).unwrap()["tenant_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Returns a token of the server's own issuer.
+    /// Returns a token of the server's issuer: its own, or the cluster's.
     pub(crate) fn mint(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
+        if self.process.is_none() {
+            return self.mint_elsewhere(tenant, user, scopes);
+        }
         let issuer = EmbeddedIssuer::open(self.dir.path(), Arc::new(SystemClock)).unwrap();
         let user: UserId = user.parse().unwrap();
         issuer.mint(tenant, &user, scopes, Duration::from_secs(3600)).unwrap()
+    }
+
+    fn mint_elsewhere(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
+        let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        // Without any, the provider would not have limited it at all.
+        let scope = if words.is_empty() { "elsewhere".to_owned() } else { words.join(" ") };
+        cluster::token(&tenant.to_string(), user, &scope)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -224,8 +265,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Already gone where the test stopped it.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 

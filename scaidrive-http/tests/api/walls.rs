@@ -75,7 +75,7 @@ fn token(server: &Server, other: TenantId, caller: &str, scope: &str) -> Option<
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_answered_what_the_matrix_says() {
     let (routes, rows) = (routes(), rows());
-    for server in Server::on_each() {
+    for server in Server::everywhere() {
         server.lift_limits().await;
         let other = other_tenant(&server).await;
         let mut site = Site::of(&server).await;
