@@ -95,21 +95,14 @@ impl Cluster {
 
     /// Makes a tenant that nobody else uses, without limits that matter.
     pub(crate) fn tenant(&self) -> Tenant {
-        let (id, token) = self.tenant_of("boss");
-        Tenant { id, token }
-    }
-
-    /// Makes a tenant with this administrator; returns its id, and a token.
-    pub(crate) fn tenant_of(&self, admin: &str) -> (String, String) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tests {} {}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let made: Value = serde_json::from_str(&self.cli(&["tenant", "create", &name, "--json"])).unwrap();
-        let id = made["id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
-        self.cli(&["--tenant", &id, "user", "create", "--id", admin, "--admin"]);
+        let id = format!("tests-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.cli(&["tenant", "create", &id, "--id", &id]);
+        self.cli(&["--tenant", &id, "user", "create", "--id", "boss", "--admin"]);
         let limits = ["token", "user", "tenant"].map(|name| format!("rate_limit_{name}=10000000"));
         self.cli(&["--tenant", &id, "tenant", "set", &limits[0], &limits[1], &limits[2]]);
-        let token = token(&id, admin, "*");
-        (id, token)
+        let token = token(&id, "boss", "*");
+        Tenant { id, token }
     }
 
     /// Returns the variables that its programs are given.

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
+#[expect(dead_code, reason = "tests elsewhere need more of it")]
 mod cluster;
 mod kills;
 mod ledger;

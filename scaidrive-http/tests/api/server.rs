@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) operators: String,
     pub(crate) token: String,
+    /// Who administers the installation, and whose the token is.
+    pub(crate) admin: &'static str,
     pub(crate) client: Client,
     /// Nothing where it is the cluster's, which goes on after the test.
     process: Option<Child>,
@@ -68,13 +70,13 @@ impl Server {
     }
 
     fn of(cluster: &Cluster) -> Self {
-        let (tenant, token) = cluster.tenant_of("admin");
-        cluster.cli(&["--tenant", &tenant, "user", "set-role", "admin", "super_admin"]);
+        let first: Value = serde_json::from_str(&cluster.cli(&["tenant", "show", "--json"])).unwrap();
         Self {
             dir: Arc::new(tempfile::tempdir().unwrap()),
             url: cluster.url.clone(),
             operators: cluster.apis[0].clone(),
-            token,
+            token: cluster::token(first["id"].as_str().unwrap(), "root", "*"),
+            admin: "root",
             client: Client::new(),
             process: None,
             settings: cluster.settings(),
@@ -90,7 +92,8 @@ impl Server {
         let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
         let token = token.unwrap_or_default();
         let database = database.map(Arc::new);
-        Self { dir, url, operators, token, client: Client::new(), process: Some(process), settings, database }
+        let (admin, client) = ("admin", Client::new());
+        Self { dir, url, operators, token, admin, client, process: Some(process), settings, database }
     }
 
     /// Starts another process on the same data.
@@ -101,6 +104,7 @@ impl Server {
             url,
             operators,
             token: self.token.clone(),
+            admin: self.admin,
             client: Client::new(),
             process: Some(process),
             settings: self.settings.clone(),

@@ -65,8 +65,8 @@ fn token(server: &Server, other: TenantId, caller: &str, scope: &str) -> Option<
             let (signed, signature) = server.token.rsplit_once('.').unwrap();
             format!("{signed}.{}", signature.chars().rev().collect::<String>())
         }
-        "narrow" => mint(own, "admin", too_weak(scope)),
-        "super" => mint(own, "admin", &[Scope::All]),
+        "narrow" => mint(own, server.admin, too_weak(scope)),
+        "super" => mint(own, server.admin, &[Scope::All]),
         "foreigner" => mint(other, "usr_foreigner", &[Scope::All]),
         _ => mint(own, &format!("usr_{caller}"), &[Scope::All]),
     })
