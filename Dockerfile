@@ -19,7 +19,7 @@ COPY . .
 # What is downloaded and compiled stays in the builder's cache; only the two programs leave it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked --bin scaidrive-server --bin scaidrive \
+    cargo build --release --locked --features scaidrive-http/otel --bin scaidrive-server --bin scaidrive \
     && install -D -m 755 -t /out target/release/scaidrive-server target/release/scaidrive
 
 FROM ${RUNTIME_IMAGE} AS runtime
@@ -35,10 +35,7 @@ RUN apt-get update \
 COPY --from=build /out/ /usr/local/bin/
 COPY --chmod=755 deploy/scaidrive-probe /usr/local/bin/
 
-# glibc keeps large blocks once one was freed, unless it is told from which size on they go back at once: transfers would
-# hold three times the memory that they need.
-ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1048576 \
-    SCAIDRIVE_LISTEN=0.0.0.0:8000 \
+ENV SCAIDRIVE_LISTEN=0.0.0.0:8000 \
     SCAIDRIVE_METRICS_LISTEN=0.0.0.0:9000 \
     SCAIDRIVE_DATA_DIR=/var/lib/scaidrive
 # By number, so that Kubernetes can see that it is not root.

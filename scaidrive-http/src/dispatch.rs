@@ -23,7 +23,7 @@ use crate::request::Request;
 use crate::routes::{Answering, Audience, Endpoint, Found, Route, Speaks};
 use crate::socket::Presence;
 use crate::sockets::{self, Admission, Ending, Handshake, Token};
-use crate::{limits, once};
+use crate::{limits, once, telemetry};
 
 /// The most bytes of path, query and header fields, together and each: what proxies allow.
 const MAX_HEAD: usize = 8 << 10;
@@ -62,6 +62,7 @@ pub(crate) async fn answer(app: App, origin: Origin, request: hyper::Request<Inc
     let span = tracing::info_span!(
         "request", request_id = %id, method, path, tenant_id = tracing::field::Empty, user_id = tracing::field::Empty
     );
+    telemetry::begin(&span, request.headers(), method, path);
     let work = async {
         let outcome = match found {
             Ok(matched) => guarded(&app, matched, (origin, address), &id, request).await,
@@ -74,6 +75,7 @@ pub(crate) async fn answer(app: App, origin: Origin, request: hyper::Request<Inc
         let took = began.elapsed();
         tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
         app.metrics.answered(method, path, response.status().as_u16(), took);
+        telemetry::end(&tracing::Span::current(), response.status());
         response
     };
     let mut response = work.instrument(span).await;

@@ -278,12 +278,10 @@ fn fault_of_body(kind: &'static str, msg: String) -> Fault {
 
 /// The core knows the field, not where the request carried it: the body, unless [`Failure::in_query`] says so.
 fn fault(field: FieldError) -> Fault {
-    Fault {
-        kind: "value_error",
-        loc: vec!["body".to_owned(), field.field],
-        msg: field.message,
-        input: field.input,
-    }
+    let mut loc = vec!["body".to_owned()];
+    // A body of bytes has no fields.
+    loc.extend(Some(field.field).filter(|name| name != "body"));
+    Fault { kind: "value_error", loc, msg: field.message, input: field.input }
 }
 
 impl From<Error> for Failure {

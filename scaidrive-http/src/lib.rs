@@ -25,4 +25,5 @@ mod routes;
 mod server;
 mod socket;
 mod sockets;
+pub mod telemetry;
 mod upload;

@@ -86,6 +86,12 @@ need_nginx() {
   "$nginx" -v 2>/dev/null
 }
 
+# For tests that put it in front of a server.
+export_nginx() {
+  mkdir -p "$judges"
+  if need_nginx 2>/dev/null && need openssl openssl; then export_to "$1" SCAIDRIVE_TEST_NGINX "$nginx"; fi
+}
+
 # nginx_home DIR HTTP HTTPS UPSTREAM: makes DIR/nginx.conf around the shipped example, with a certificate of its own.
 nginx_home() {
   local dir=$1 http=$2 https=$3 upstream=$4 temp

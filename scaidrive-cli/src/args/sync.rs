@@ -32,7 +32,7 @@ pub(crate) struct Sync {
     /// What becomes of a file that was changed here and there
     #[arg(long, value_enum, default_value_t = Conflicts::KeepBoth)]
     pub(crate) conflicts: Conflicts,
-    /// Delete on the server what is gone here, even if that is most of it
+    /// Delete on the server what is gone here, even if that is more than 100 files and more than half of them all
     #[arg(long)]
     pub(crate) allow_mass_delete: bool,
     /// Transfers on their way at once

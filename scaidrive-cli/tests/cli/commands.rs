@@ -291,5 +291,11 @@ fn the_help_is_as_agreed() {
     if std::env::var("UPDATE_SNAPSHOTS").is_ok() {
         std::fs::write(agreed, &all).unwrap();
     }
-    assert_eq!(all, std::fs::read_to_string(agreed).unwrap_or_default(), "if meant: UPDATE_SNAPSHOTS=1");
+    // Line by line: a failure shows the difference and not the whole reference twice.
+    let before = std::fs::read_to_string(agreed).unwrap_or_default();
+    let (now, before): (Vec<&str>, Vec<&str>) = (all.lines().collect(), before.lines().collect());
+    for (now, before) in now.iter().zip(&before) {
+        assert_eq!(now, before, "if meant: UPDATE_SNAPSHOTS=1");
+    }
+    assert_eq!(now.len(), before.len(), "if meant: UPDATE_SNAPSHOTS=1");
 }

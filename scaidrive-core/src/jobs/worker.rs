@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{ATTEMPTS, Job, LEASE, all};
 use crate::Drive;
@@ -210,7 +211,8 @@ impl Worker {
             return Err(Error::internal("its workers die of it"));
         }
         // Other jobs of the same process go on.
-        let attempt = AssertUnwindSafe(job.run(&self.0.drive, row)).catch_unwind().await;
+        let span = tracing::info_span!("job", job = %row.id, name = row.name, attempt = row.attempts + 1);
+        let attempt = AssertUnwindSafe(job.run(&self.0.drive, row)).catch_unwind().instrument(span).await;
         attempt.unwrap_or_else(|_| Err(Error::internal("it panicked")))
     }
 

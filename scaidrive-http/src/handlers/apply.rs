@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use scaidrive_core::model::{Caller, Conflict, ConflictId, DeviceId, ShareId, Strategy};
+use scaidrive_core::model::{Caller, Conflict, ConflictId, DeviceId, Error, ShareId, Strategy};
 use scaidrive_core::ports::metadata::ConflictQuery;
 use scaidrive_core::services::apply::{self, Batch, IncomingChange, MOST_CHANGES, conflicts};
 use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
@@ -91,9 +91,9 @@ pub(crate) async fn apply(caller: Caller, request: Request) -> Answer {
 
 pub(crate) async fn list(caller: Caller, request: Request) -> Answer {
     let query = &request.query;
-    let (device, share) = (query.text("device_id").map(str::parse), query.text("share_id").map(str::parse));
     // Ids are opaque: of one that cannot exist there is as much as of one that does not.
-    let (Ok(device), Ok(share)) = (device.transpose(), share.transpose()) else {
+    let share = query.text("share_id").map(str::parse).transpose().map_err(|_| Error::NotFound)?;
+    let Ok(device) = query.text("device_id").map(str::parse).transpose() else {
         return reply::ok(&Vec::<Conflict>::new());
     };
     let wanted = ConflictQuery {

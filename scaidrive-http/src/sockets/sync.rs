@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scaidrive_core::model::{Caller, DeviceId, Error, FeedRow, Result, ShareId, Timestamp};
+use scaidrive_core::model::{
+    Caller, ChangeKind, DeviceId, Error, FeedRow, ResourceKind, Result, ShareId, Timestamp,
+};
 use scaidrive_core::services::{devices, feed};
 use serde_json::{Value, json};
 
@@ -107,6 +109,7 @@ impl Follows {
         seen.frames.extend(lost.iter().map(force_sync));
         for change in &page.changes {
             seen.frames.push(change_frame(change)?);
+            seen.frames.extend(share_that_came_or_went(change).map(force_sync));
         }
         seen.more = page.has_more.then(|| Woken { shares: shares.clone(), is_general: false });
         *self = Self { position: page.cursor, shares, is_admin: caller.is_admin() };
@@ -126,6 +129,13 @@ impl Follows {
 /// Returns the frame that makes a client look at a share itself.
 pub(super) fn force_sync(share: &ShareId) -> Value {
     frame("force_sync", json!({ "share_id": share }))
+}
+
+/// Returns the share that a change put into the trash, took out of it, or made.
+fn share_that_came_or_went(row: &FeedRow) -> Option<&ShareId> {
+    let FeedRow::Change(change) = row else { return None };
+    let is_whole = change.resource_type == ResourceKind::Share && change.change_type != ChangeKind::Updated;
+    is_whole.then_some(&change.share_id)
 }
 
 fn change_frame(change: &FeedRow) -> Result<Value> {

@@ -110,7 +110,10 @@ async fn conflicts_are_listed_and_settled() {
         assert_eq!(list("").await, json!([met]));
         assert_eq!(list(&format!("?device_id=laptop&share_id={share}")).await, json!([met]));
         assert_eq!(list("?device_id=phone").await, json!([]));
-        assert_eq!(list("?share_id=shr_01ARZ3NDEKTSV4RRFFQ69G5FAV").await, json!([]));
+        for absent in ["shr_01ARZ3NDEKTSV4RRFFQ69G5FAV", "x"] {
+            let path = format!("/sync/conflicts?share_id={absent}");
+            server.get(&path).await.refused(404, "NOT_FOUND");
+        }
         let resolve = async |query: &str| {
             let path = format!("/sync/conflicts/{}/resolve{query}", met["id"].as_str().unwrap());
             Reply::of(server.request(Method::POST, &path)).await

@@ -4,6 +4,7 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bad_input;
 #[expect(dead_code, unused_imports, reason = "the tests of the cluster need more of it")]
 #[path = "../../../tests/cluster/cluster.rs"]
@@ -21,6 +22,7 @@ mod mail;
 mod oidc;
 mod oidc_tenants;
 mod people;
+mod proxied;
 mod replicas;
 mod server;
 mod shares;
@@ -29,6 +31,8 @@ mod sign_ins;
 mod sockets;
 mod sync;
 mod system;
+#[cfg(feature = "otel")]
+mod traces;
 mod transfers;
 mod upload_orders;
 mod uploads;

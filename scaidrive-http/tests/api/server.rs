@@ -85,7 +85,16 @@ impl Server {
     }
 
     pub(crate) fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_in(tempfile::tempdir().unwrap(), database, settings)
+    }
+
+    /// Starts a server on what lies in a directory.
+    pub(crate) fn start_in(
+        dir: tempfile::TempDir,
+        database: Option<MariaDb>,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let dir = Arc::new(dir);
         let url = database.as_ref().map(|database| ("SCAIDRIVE_DATABASE_URL", database.url.as_str()));
         let settings: Vec<(String, String)> =
             settings.iter().copied().chain(url).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();

@@ -209,6 +209,27 @@ async fn a_revoke_ends_the_frames_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_goes_to_the_trash_or_comes_back_makes_clients_look_again() {
+    for server in Server::on_each() {
+        let share = server.share("One").await;
+        let mut follower = Client::follow(&server, &server.token, "laptop").await;
+        let mut watcher = Client::watch(&server, &server.token, &share).await;
+        for kind in ["deleted", "created"] {
+            if kind == "deleted" {
+                server.delete(&format!("/shares/{share}")).await.gone_well();
+            } else {
+                server.post(&format!("/shares/{share}/restore"), &json!({})).await.ok();
+            }
+            let told = follower.hear("change").await["data"].clone();
+            assert_eq!((&told["resource_type"], &told["change_type"]), (&json!("share"), &json!(kind)));
+            assert_eq!(follower.hear("force_sync").await["share_id"], json!(share));
+            assert_eq!(watcher.hear("force_sync").await["share_id"], json!(share));
+        }
+        server.stop_and_check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_is_told_of_its_preferences_and_let_go_when_it_is_removed() {
     let server = Server::start();
     let share = server.share("One").await;

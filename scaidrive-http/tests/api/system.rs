@@ -215,6 +215,25 @@ async fn http_2_works_too() {
     server.stop_and_check().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+async fn large_blocks_go_back_to_the_kernel_unless_an_operator_tunes_otherwise() {
+    let tuned = |server: &Server| {
+        let all = std::fs::read(format!("/proc/{}/environ", server.pid())).unwrap();
+        let mut all = all.split(|byte| *byte == 0);
+        let found = all.find_map(|entry| entry.strip_prefix(b"GLIBC_TUNABLES=")).unwrap();
+        String::from_utf8(found.to_vec()).unwrap()
+    };
+    for (settings, expected) in [
+        (vec![], "glibc.malloc.mmap_threshold=1048576"),
+        (vec![("GLIBC_TUNABLES", "glibc.malloc.arena_max=2")], "glibc.malloc.arena_max=2"),
+    ] {
+        let server = Server::start_with(&settings);
+        assert_eq!(tuned(&server), expected);
+        server.stop_and_check().await;
+    }
+}
+
 #[test]
 fn a_configuration_that_does_not_hold_is_told_at_once() {
     let run = |settings: &[(&str, &str)]| {

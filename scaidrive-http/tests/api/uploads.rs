@@ -294,7 +294,8 @@ async fn parts_that_are_not_what_they_should_be_are_refused() {
     let upload = Upload::begin(&server, &share, "a", noise(5, 2 * PART + 7)).await;
     let put = |index: &str, bytes: Vec<u8>| Reply::of(upload.put(&server, index).body(bytes));
     for (index, size) in [("0", 0), ("0", PART - 1), ("0", PART + 1), ("2", PART), ("2", 6), ("2", 8)] {
-        put(index, vec![1; size]).await.refused(422, "VALIDATION_FAILED");
+        let refused = put(index, vec![1; size]).await.refused(422, "VALIDATION_FAILED");
+        assert_eq!(refused.json["detail"][0]["loc"], json!(["body"]));
     }
     put("0", vec![1; (5 << 20) + 1]).await.refused(413, "PAYLOAD_TOO_LARGE");
     let beyond = put("3", vec![1; 7]).await.refused(422, "VALIDATION_FAILED");

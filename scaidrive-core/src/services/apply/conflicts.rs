@@ -3,8 +3,8 @@
 //! A conflict is its user's: whoever else may write in the share has the versions and copies, but what waits was never
 //! anybody else's to see. Settling one needs the rights that the change needs.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,9 +13,7 @@ use super::desk::{Desk, Landed};
 use super::incoming::Wanted;
 use super::worker::{Order, Terms, Waiting, Worker, told};
 use crate::Drive;
-use crate::model::{
-    Caller, Conflict, ConflictId, ConflictStatus, Error, NodeId, Result, ShareId, Strategy, Usage,
-};
+use crate::model::{Caller, Conflict, ConflictId, ConflictStatus, Error, Result, ShareId, Strategy, Usage};
 use crate::ports::Reads;
 use crate::ports::metadata::{ConflictQuery, ConflictRow};
 use crate::services::access::{self, Right};
@@ -26,9 +24,18 @@ use crate::services::tree;
 /// The longest page of conflicts.
 pub const PAGE: u32 = 1000;
 
-/// Returns the caller's conflicts about what it can still see, newest first, at most `query.limit`.
+/// Returns the caller's conflicts in shares that it can see, newest first, at most `query.limit`.
+///
+/// One about an item that was hidden from the caller since reads as one about an item that is gone: what waits there is
+/// the caller's own, and can still be settled.
+///
+/// # Errors
+/// `NotFound` or `Gone` for a share that is asked for and cannot be seen.
 pub async fn list(drive: &Drive, caller: &Caller, mut query: ConflictQuery) -> Result<Vec<Conflict>> {
     let mut rows = drive.read().await?;
+    if let Some(share) = query.share {
+        access::share(&mut *rows, caller, share, Right::Read).await?;
+    }
     let wanted = query.limit.clamp(1, PAGE) as usize;
     let mut all = Vec::new();
     loop {
@@ -36,7 +43,7 @@ pub async fn list(drive: &Drive, caller: &Caller, mut query: ConflictQuery) -> R
         let page = rows.conflicts_of(caller.tenant, &caller.user, &query).await?;
         let is_end = page.len() < PAGE as usize;
         query.after = page.last().and_then(|last| last.id);
-        all.extend(visible(&mut *rows, caller, page).await?);
+        all.extend(in_seen_shares(&mut *rows, caller, page).await?);
         if is_end || all.len() >= wanted {
             all.truncate(wanted);
             return Ok(all);
@@ -44,32 +51,23 @@ pub async fn list(drive: &Drive, caller: &Caller, mut query: ConflictQuery) -> R
     }
 }
 
-/// Keeps the conflicts about items that the caller can see, or in shares it can see where the item is gone.
-async fn visible(rows: &mut dyn Reads, caller: &Caller, page: Vec<Conflict>) -> Result<Vec<Conflict>> {
-    let ids: HashSet<NodeId> = page.iter().filter_map(|conflict| conflict.resource_id).collect();
-    let located = access::locate_all(rows, caller, &ids.into_iter().collect::<Vec<_>>()).await?;
-    let items: HashMap<NodeId, bool> =
-        located.iter().map(|found| (found.node().id, found.rights.has(Right::Read))).collect();
-    let mut shares: HashMap<ShareId, bool> = HashMap::new();
-    let mut kept = Vec::with_capacity(page.len());
-    for conflict in page {
-        let share = match shares.entry(conflict.share_id) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) => {
-                let share = access::share(rows, caller, conflict.share_id, Right::Read).await;
-                *unknown.insert(match share {
-                    Ok(_) => true,
-                    Err(Error::NotFound | Error::Gone { .. }) => false,
-                    Err(error) => return Err(error),
-                })
-            }
-        };
-        let item = conflict.resource_id.and_then(|id| items.get(&id).copied());
-        if item.unwrap_or(true) && share {
-            kept.push(conflict);
+async fn in_seen_shares(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    mut page: Vec<Conflict>,
+) -> Result<Vec<Conflict>> {
+    let mut seen: HashMap<ShareId, bool> = HashMap::new();
+    for id in page.iter().map(|conflict| conflict.share_id) {
+        if let Entry::Vacant(unknown) = seen.entry(id) {
+            unknown.insert(match access::share(rows, caller, id, Right::Read).await {
+                Ok(_) => true,
+                Err(Error::NotFound | Error::Gone { .. }) => false,
+                Err(error) => return Err(error),
+            });
         }
     }
-    Ok(kept)
+    page.retain(|conflict| seen[&conflict.share_id]);
+    Ok(page)
 }
 
 /// Settles a conflict that waits, by any strategy but MANUAL. Again in the same way, it answers the same.

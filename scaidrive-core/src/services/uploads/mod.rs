@@ -40,7 +40,8 @@ use crate::Drive;
 use crate::chunking::PrefixHash;
 use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, FieldError, FileId, FileName, FolderId, Layout, MimeType,
-    ResourceKind, Result, Sha256Hash, ShareId, Timestamp, UploadId, UploadStatus, UserId, VersionId,
+    NodeId, ParentId, ResourceKind, Result, Sha256Hash, ShareId, Timestamp, UploadId, UploadStatus, UserId,
+    VersionId,
 };
 use crate::ports::Reads;
 use crate::ports::metadata::UploadRow;
@@ -199,6 +200,7 @@ impl Mutation for Create {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Created> {
         let mut row = self.row(tx);
         row.owner = check_target(tx.rows, tx.caller, &row).await?;
+        check_folder_of_replaced(tx.rows, &row).await?;
         // What else may become pending for that user waits, so that each sees what the others have.
         tx.rows.lock_user(row.tenant, &row.owner).await?;
         tx.rows.insert_upload(&row).await?;
@@ -273,6 +275,17 @@ fn check_base(row: &UploadRow, found: &access::Located) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Fails if a folder is named that a file to be replaced does not lie in. It may move until the upload is complete.
+async fn check_folder_of_replaced(rows: &mut dyn Reads, row: &UploadRow) -> Result<()> {
+    let (Some(file), Some(folder)) = (row.replaces, row.folder) else { return Ok(()) };
+    let found = rows.node(row.tenant, NodeId::File(file)).await?.ok_or(Error::NotFound)?;
+    if found.parent == ParentId::Folder(folder) {
+        return Ok(());
+    }
+    let message = "is not where the file of replace_file_id lies; leave it out";
+    Err(Error::invalid("folder_id", message, folder.to_string()))
 }
 
 /// The wire calls an upload's name otherwise than the core does.

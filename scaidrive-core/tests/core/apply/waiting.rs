@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use scaidrive_core::model::acl::AceType;
 use scaidrive_core::model::{
-    Conflict, ConflictStatus, ConflictType, Error, Limits, QuotaTarget, ShareRole, Strategy, UsageTarget,
+    Conflict, ConflictStatus, ConflictType, Error, Limits, QuotaTarget, ResourceId, ShareRole, Strategy,
+    UsageTarget,
 };
 use scaidrive_core::ports::metadata::ConflictQuery;
+use scaidrive_core::services::access::Right;
 use scaidrive_core::services::apply::conflicts;
 use scaidrive_core::services::collect::{self, Plan};
 use scaidrive_core::services::devices::{self, NewDevice};
@@ -172,6 +175,42 @@ async fn a_conflict_is_its_users_alone() {
         assert_eq!(ids(ann.conflicts(ConflictQuery { after: settled.id, ..all.clone() }).await), [met.id]);
         let elsewhere = ConflictQuery { device: Some("another".parse().unwrap()), ..all };
         assert!(ann.conflicts(elsewhere).await.is_empty());
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_on_a_hidden_file_is_listed_and_settled_as_on_one_that_is_gone() {
+    for house in House::both(|_| {}).await {
+        let one = house.device("one");
+        let ann = house.device_of("usr_ann", Some(ShareRole::Contributor)).await;
+        let mut listed = Vec::new();
+        for number in 0..2 {
+            let dir = one.plain(folder(&format!("/d{number}"))).await;
+            let path = format!("/d{number}/a");
+            let base = one.plain(one.file(&path, "base").await).await;
+            one.plain(one.edit(&base, "theirs").await).await;
+            let edit = super::with(ann.edit(&base, "hers").await, serde_json::json!({ "new_path": path }));
+            let (_, met) = ann.clash(Strategy::Manual, edit).await;
+            if number == 0 {
+                let who = format!("user:{}", ann.caller.user);
+                let on = ResourceId::Node(dir.resource_id);
+                house.entry(on, &who, AceType::Deny, &[Right::Read]).await;
+            } else {
+                trash::delete(&house.drive, &house.caller, dir.resource_id, true).await.unwrap();
+            }
+            listed.insert(0, met);
+            assert_eq!(ann.conflicts(QUERY).await, listed);
+        }
+        for met in listed {
+            let settled = ann.resolve(&met, Strategy::KeepBoth).await.unwrap();
+            assert!(settled.client_version_id.is_some());
+        }
+        assert!(ann.conflicts(QUERY).await.is_empty());
+        let unknown =
+            ConflictQuery { share: Some("shr_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()), ..QUERY };
+        let refused = conflicts::list(&house.drive, &ann.caller, unknown).await;
+        assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
         house.check().await;
     }
 }

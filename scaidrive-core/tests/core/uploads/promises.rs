@@ -5,7 +5,7 @@ use scaidrive_core::services::files::{self, IfMatch, NewFile};
 use scaidrive_core::services::members::{self, NewMember};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::uploads::{self, NewUpload};
-use scaidrive_core::services::{content, trash, versions};
+use scaidrive_core::services::{content, folders, trash, versions};
 
 use super::{Dice, PART, Session, everywhere, new_upload, shrink};
 use crate::backends::{House, name};
@@ -165,6 +165,10 @@ async fn a_replaced_file_must_be_there_and_in_the_share() {
             scaidrive_core::services::shares::create(&house.drive, &house.caller, other).await.unwrap();
         let misplaced = begin(&house, &house.caller, NewUpload { share: other.id, ..new() }).await;
         assert!(matches!(misplaced, Err(Error::NotFound)), "{misplaced:?}");
+        let folder =
+            folders::create(&house.drive, &house.caller, house.share.id, None, name("d")).await.unwrap();
+        let elsewhere = begin(&house, &house.caller, NewUpload { folder: Some(folder.id), ..new() }).await;
+        assert!(matches!(elsewhere, Err(Error::Invalid { .. })), "{elsewhere:?}");
         let baseless = NewUpload { base: Some("ver_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()), ..new() };
         let baseless = begin(&house, &house.caller, NewUpload { replaces: None, ..baseless }).await;
         assert!(matches!(baseless, Err(Error::Invalid { .. })), "{baseless:?}");
