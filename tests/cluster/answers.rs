@@ -36,7 +36,8 @@ impl Tally {
         *counted.answers.entry(answer).or_default() += 1;
         if is_done {
             let kind = usize::from(*method == Method::GET);
-            let gap = counted.last[kind].replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed());
+            let gap =
+                counted.last[kind].replace(Instant::now()).map_or(Duration::ZERO, |last| last.elapsed());
             counted.gaps[kind] = counted.gaps[kind].max(gap);
         }
     }
@@ -108,7 +109,8 @@ impl Caller {
     /// Asks once; returns the body of success, or how long to wait before asking again.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Bytes, Duration> {
         let request = request.build().unwrap();
-        let (method, what) = (request.method().clone(), format!("{} {}", request.method(), request.url().path()));
+        let (method, what) =
+            (request.method().clone(), format!("{} {}", request.method(), request.url().path()));
         let answer = match self.http.execute(request).await {
             Ok(response) => {
                 let (status, headers) = (response.status(), response.headers().clone());
@@ -128,7 +130,8 @@ impl Caller {
                 let code = told["error"]["code"].as_str().unwrap_or("without a reason");
                 self.tally.note(&method, format!("{} {code}", status.as_u16()), false);
                 if !may_be(status, code, wait.is_some()) {
-                    let said = format!("{what}: {status}, request {id:?}: {}", String::from_utf8_lossy(&body));
+                    let said =
+                        format!("{what}: {status}, request {id:?}: {}", String::from_utf8_lossy(&body));
                     // Asking again would be in vain.
                     assert!(!status.is_client_error(), "{said}");
                     self.tally.fault(said);

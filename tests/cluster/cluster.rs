@@ -20,7 +20,8 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 
 /// All parts, in the order in which they start.
 const PARTS: [&str; 11] = [
-    "mariadb", "replica", "redis", "oidc", "garage", "api-1", "api-2", "api-3", "worker-1", "worker-2", "nginx",
+    "mariadb", "replica", "redis", "oidc", "garage", "api-1", "api-2", "api-3", "worker-1", "worker-2",
+    "nginx",
 ];
 
 /// The cluster that `tests/services/cluster` started.
@@ -130,12 +131,18 @@ impl Cluster {
 
     /// Demands that the replica comes to hold what the first database holds.
     pub(crate) fn check_replica(&self) {
-        let tables = self.sql("mariadb", "SELECT table_name FROM information_schema.tables WHERE table_schema = 'scaidrive'");
+        let tables = self.sql(
+            "mariadb",
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'scaidrive'",
+        );
         let tables = tables.lines().map(|table| format!("scaidrive.{table}")).collect::<Vec<_>>().join(", ");
         // Workers look after the clock: only what stands still can be compared.
         let of = |database: &str| -> BTreeMap<String, String> {
             let told = self.sql(database, &format!("CHECKSUM TABLE {tables}"));
-            told.lines().filter_map(|line| line.split_once('\t')).map(|(table, sum)| (table.to_owned(), sum.to_owned())).collect()
+            told.lines()
+                .filter_map(|line| line.split_once('\t'))
+                .map(|(table, sum)| (table.to_owned(), sum.to_owned()))
+                .collect()
         };
         await_that("the replica to hold what the first database holds", || of("mariadb") == of("replica"));
     }
@@ -146,7 +153,8 @@ pub(crate) fn token(tenant: &str, user: &str, scope: &str) -> String {
     let claims = serde_json::json!({ "sub": user, "tenant_id": tenant, "scope": scope }).to_string();
     let [control, standing] =
         ["URL", "STANDING"].map(|name| variable(&format!("SCAIDRIVE_TEST_OIDC_{name}")).unwrap());
-    let told = ran(Command::new("curl").args(["-sf", "-d", &claims, &format!("{control}/mint?url={standing}")]));
+    let told =
+        ran(Command::new("curl").args(["-sf", "-d", &claims, &format!("{control}/mint?url={standing}")]));
     let told: Value = serde_json::from_str(&told).unwrap();
     told["token"].as_str().unwrap().to_owned()
 }
@@ -154,7 +162,8 @@ pub(crate) fn token(tenant: &str, user: &str, scope: &str) -> String {
 /// Runs a command to its end; returns what it said.
 pub(crate) fn ran(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}: {said}{complained}", output.status);
     said.into_owned()
 }

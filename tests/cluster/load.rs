@@ -135,7 +135,9 @@ impl Load {
         }
         let files = self.ledger.check_files(&self.caller, &self.share).await;
         let rows = self.ledger.check_feed();
-        eprintln!("{files} files acknowledged and read back; {rows} rows of the feed, each once and in order");
+        eprintln!(
+            "{files} files acknowledged and read back; {rows} rows of the feed, each once and in order"
+        );
         self.tally.take().check();
     }
 }

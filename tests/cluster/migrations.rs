@@ -25,7 +25,14 @@ impl<'c> Empty<'c> {
         let url = variable("SCAIDRIVE_TEST_MYSQL_URL").unwrap() + &self.name;
         let mut command = self.cluster.command("env");
         command.arg(format!("SCAIDRIVE_DATABASE_URL={url}"));
-        command.args(["scaidrive-server", role, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        command.args([
+            "scaidrive-server",
+            role,
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ]);
         command
     }
 
@@ -51,7 +58,8 @@ fn five_that_migrate_at_once_migrate_once() {
     for mut process in running {
         assert!(process.wait().unwrap().success());
     }
-    let applied = "SELECT COUNT(*), COUNT(DISTINCT version), CAST(SUM(success) AS SIGNED) FROM {}._sqlx_migrations";
+    let applied =
+        "SELECT COUNT(*), COUNT(DISTINCT version), CAST(SUM(success) AS SIGNED) FROM {}._sqlx_migrations";
     let of = |name: &str| cluster.sql("mariadb", &applied.replace("{}", name));
     assert_eq!(of(&empty.name), of("scaidrive"), "all of them, each once");
     assert_eq!(empty.schema(&empty.name), empty.schema("scaidrive"));
@@ -88,7 +96,11 @@ fn an_api_is_not_ready_until_the_schema_is() {
     let api = Api(process, first.strip_prefix("ScaiDrive listens on ").unwrap().to_owned());
     let (status, body) = api.ready();
     assert_eq!((status.as_str(), &body["status"]), ("503", &"not_ready".into()), "{body}");
-    assert_eq!((&body["checks"]["database"], &body["checks"]["storage"]), (&false.into(), &true.into()), "{body}");
+    assert_eq!(
+        (&body["checks"]["database"], &body["checks"]["storage"]),
+        (&false.into(), &true.into()),
+        "{body}"
+    );
     assert!(empty.server("migrate").status().unwrap().success());
     await_that("the api to see the schema", || api.ready().0 == "200");
 }

@@ -16,7 +16,8 @@ const PART: usize = 64 << 10;
 async fn an_upload_in_parts_is_one_upload_at_every_replica() {
     let Some(cluster) = Cluster::open() else { return };
     let (tenant, tally) = (cluster.tenant(), Arc::new(Tally::default()));
-    let callers: Vec<Caller> = cluster.apis.iter().map(|api| Caller::new(api, &tenant.token, &tally)).collect();
+    let callers: Vec<Caller> =
+        cluster.apis.iter().map(|api| Caller::new(api, &tenant.token, &tally)).collect();
     let [one, two, three] = <[Caller; 3]>::try_from(callers).unwrap_or_else(|_| panic!("three api"));
     let share = one.share("Parts").await;
     let bytes = noise(1, 20 * PART + 10);
@@ -40,7 +41,11 @@ async fn an_upload_in_parts_is_one_upload_at_every_replica() {
     assert_eq!(three.get(&path).await["missing"], json!([]));
     let made = three.post(&format!("{path}/complete"), &json!({})).await;
     assert_eq!(made["checksum_sha256"], sha256(&bytes), "{made}");
-    assert_eq!(one.post(&format!("{path}/complete"), &json!({})).await, made, "asking elsewhere answers the same");
+    assert_eq!(
+        one.post(&format!("{path}/complete"), &json!({})).await,
+        made,
+        "asking elsewhere answers the same"
+    );
     let content = format!("/files/{}/content", made["file_id"].as_str().unwrap());
     assert!(two.insist(|| two.request(Method::GET, &content)).await == bytes);
     let counted = tally.take();

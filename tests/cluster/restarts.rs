@@ -46,7 +46,8 @@ async fn no_request_fails_for_want_of_redis() {
     let Some(cluster) = Cluster::open() else { return };
     let tenant = cluster.tenant();
     let load = Load::start(&cluster, &tenant).await;
-    let outage = variable("SCAIDRIVE_CLUSTER_OUTAGE").map_or(OUTAGE, |text| Duration::from_secs(text.parse().unwrap()));
+    let outage = variable("SCAIDRIVE_CLUSTER_OUTAGE")
+        .map_or(OUTAGE, |text| Duration::from_secs(text.parse().unwrap()));
     let redis = cluster.part("redis");
     redis.kill();
     // Not to wait for something, but to be without it for that long.

@@ -32,7 +32,8 @@ impl<'c> Device<'c> {
         let dir = beside.join(name);
         fs::create_dir(&dir).unwrap();
         let log = File::create(beside.join(format!("{name}.log"))).unwrap();
-        let process = command(cluster, &tenant.token, name, &dir).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let process =
+            command(cluster, &tenant.token, name, &dir).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { cluster, token: &tenant.token, name, dir, process }
     }
 
@@ -79,19 +80,27 @@ fn await_alike([first, second]: [&Device; 2], texts: &BTreeSet<String>) {
         let differ = if one == other { String::new() } else { one.difference(&other) };
         (missing(first), missing(second), differ)
     };
-    await_that_or_tell(|| difference() == Default::default(), || {
-        let (first, second, differ) = difference();
-        format!("the first misses {first:?}, the second {second:?}; the second against the first: {differ}")
-    });
+    await_that_or_tell(
+        || difference() == Default::default(),
+        || {
+            let (first, second, differ) = difference();
+            format!(
+                "the first misses {first:?}, the second {second:?}; the second against the first: {differ}"
+            )
+        },
+    );
 }
 
 /// Does to both what is known to the server when it is dumped.
 fn work_before(first: &Device) -> BTreeSet<String> {
     let texts = (0..FILES).map(|number| format!("as dumped, {number}"));
-    texts.enumerate().map(|(number, text)| {
-        first.write(&format!("file {number}"), &text);
-        text
-    }).collect()
+    texts
+        .enumerate()
+        .map(|(number, text)| {
+            first.write(&format!("file {number}"), &text);
+            text
+        })
+        .collect()
 }
 
 /// Edits, adds, renames and deletes at both, files of their own from `from` on; returns what was written.
@@ -105,7 +114,11 @@ fn work(devices: [&Device; 2], when: &str, from: usize) -> BTreeSet<String> {
             device.write(&format!("new {number} {when}"), &format!("new {text}"));
             texts.extend([format!("new {text}"), text]);
         }
-        fs::rename(device.dir.join(format!("file {}", own + 5)), device.dir.join(format!("moved {when} {side}"))).unwrap();
+        fs::rename(
+            device.dir.join(format!("file {}", own + 5)),
+            device.dir.join(format!("moved {when} {side}")),
+        )
+        .unwrap();
         fs::remove_file(device.dir.join(format!("file {}", own + 6))).unwrap();
     }
     texts

@@ -37,7 +37,9 @@ async fn write(caller: &Caller, share: &str) {
         let upload = || {
             let form = Form::new().text("share_id", share.to_owned()).text("name", name.to_owned());
             let form = parent.iter().fold(form, |form, id| form.text("folder_id", id.clone()));
-            caller.request(Method::POST, "/files").multipart(form.part("file", Part::bytes(versions[0].clone())))
+            caller
+                .request(Method::POST, "/files")
+                .multipart(form.part("file", Part::bytes(versions[0].clone())))
         };
         let content = format!("/files/{}/content", id(&caller.insist_on(upload).await));
         for bytes in &versions[1..] {
@@ -81,7 +83,16 @@ async fn what_is_written_through_nginx_is_read_through_every_door() {
         check(&Caller::new(url, &tenant.token, &tally), &share).await;
     }
     let out = dir.path().join("out");
-    cluster.cli(&["--tenant", &tenant.id, "--user", "boss", "export", out.to_str().unwrap(), "--share", "Written"]);
+    cluster.cli(&[
+        "--tenant",
+        &tenant.id,
+        "--user",
+        "boss",
+        "export",
+        out.to_str().unwrap(),
+        "--share",
+        "Written",
+    ]);
     for (path, versions) in scenario() {
         assert!(std::fs::read(out.join(path)).unwrap() == *versions.last().unwrap(), "{path}");
     }

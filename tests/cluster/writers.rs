@@ -115,7 +115,8 @@ pub(crate) async fn renames(work: Work) {
     let mut file = 0;
     while work.goes_on() {
         let bytes = noise(11 + file + (work.number << 42), 300);
-        let (name, last) = (format!("draft {} {file}", work.number), format!("renamed {} {file}", work.number));
+        let (name, last) =
+            (format!("draft {} {file}", work.number), format!("renamed {} {file}", work.number));
         let upload = || {
             let form = Form::new().text("share_id", work.share.to_string()).text("name", name.clone());
             let form = form.part("file", Part::bytes(bytes.clone()).file_name(name.clone()));

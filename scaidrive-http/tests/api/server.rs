@@ -1,5 +1,7 @@
 //! A real server process of its own for each test, and what tests say to it.
 
+mod clustered;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +20,6 @@ use scaidrive_core::{Drive, open};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{self, Cluster};
 use crate::databases::MariaDb;
 
 /// A running server on its own data directory.
@@ -59,29 +60,6 @@ impl Server {
         std::iter::once_with(|| Some(Self::start_with(settings)))
             .chain(std::iter::once_with(on_mariadb))
             .flatten()
-    }
-
-    /// Returns the cluster that the tests are told of, as one server with a tenant of its own; else a server on each
-    /// database.
-    pub(crate) fn everywhere() -> impl Iterator<Item = Self> {
-        let cluster = cluster::variable("SCAIDRIVE_CLUSTER").and_then(|_| Cluster::open());
-        let others = if cluster.is_none() { Some(Self::on_each()) } else { None };
-        cluster.into_iter().map(|cluster| Self::of(&cluster)).chain(others.into_iter().flatten())
-    }
-
-    fn of(cluster: &Cluster) -> Self {
-        let first: Value = serde_json::from_str(&cluster.cli(&["tenant", "show", "--json"])).unwrap();
-        Self {
-            dir: Arc::new(tempfile::tempdir().unwrap()),
-            url: cluster.url.clone(),
-            operators: cluster.apis[0].clone(),
-            token: cluster::token(first["id"].as_str().unwrap(), "root", "*"),
-            admin: "root",
-            client: Client::new(),
-            process: None,
-            settings: cluster.settings(),
-            database: None,
-        }
     }
 
     pub(crate) fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
@@ -201,13 +179,6 @@ impl Server {
         let issuer = EmbeddedIssuer::open(self.dir.path(), Arc::new(SystemClock)).unwrap();
         let user: UserId = user.parse().unwrap();
         issuer.mint(tenant, &user, scopes, Duration::from_secs(3600)).unwrap()
-    }
-
-    fn mint_elsewhere(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
-        let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        // Without any, the provider would not have limited it at all.
-        let scope = if words.is_empty() { "elsewhere".to_owned() } else { words.join(" ") };
-        cluster::token(&tenant.to_string(), user, &scope)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -64,7 +64,8 @@ fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn std::error:
 /// Tells whether a store cannot be reached, broke off, or says itself that it is out of order.
 fn is_away(error: &object_store::Error) -> bool {
     // The crate keeps the type of what a server answers to itself; these are its words for it.
-    let out_of_order = ["non-2xx status code: 5", "non-2xx status code: 429", "Server returned error response"];
+    let out_of_order =
+        ["non-2xx status code: 5", "non-2xx status code: 429", "Server returned error response"];
     causes(error).any(|cause| cause.is::<HttpError>())
         || (matches!(error, object_store::Error::Generic { .. })
             && causes(error).any(|cause| out_of_order.iter().any(|words| cause.to_string().contains(words))))
@@ -158,7 +159,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_away_or_out_of_order_is_no_fault_of_ours() {
         let listen = || Some(TcpListener::bind("127.0.0.1:0").unwrap());
-        let out_of_order = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let out_of_order =
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let (nobody, breaks_off) = (meaning(None, ""), meaning(listen(), ""));
         let (nobody, breaks_off, told) = tokio::join!(nobody, breaks_off, meaning(listen(), out_of_order));
         for error in [nobody, breaks_off, told] {

@@ -73,7 +73,8 @@ const AWAY: Duration = Duration::from_secs(5);
 fn is_away(error: &Error) -> bool {
     matches!(error, Error::Database { .. })
         && cause(error).is_some_and(|cause| {
-            is_broken_connection(cause) || matches!(cause, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+            is_broken_connection(cause)
+                || matches!(cause, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
         })
 }
 
