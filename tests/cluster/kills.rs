@@ -1,10 +1,13 @@
 //! Each part is killed under load, and started again: what clients see of it, and that nothing is lost.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::answers::Counted;
+use reqwest::Method;
+
+use crate::answers::{Caller, Counted, Tally};
 use crate::cluster::Cluster;
-use crate::load::Load;
+use crate::load::{Load, off_the_runtime};
 
 /// What is killed, in turn, and how many requests are made, or fail, before it is started again: those that need the
 /// database wait for it for long.
@@ -38,7 +41,7 @@ async fn kill(cluster: &Cluster, load: &Load, (name, meanwhile): (&str, usize)) 
 }
 
 async fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
-    crate::load::off_the_runtime(|| cluster.await_ready());
+    off_the_runtime(|| cluster.await_ready());
     load.await_progress().await;
     let seen = Seen { what, counted: load.tally.take(), whole: began.elapsed() };
     eprintln!("{}", row(&seen));
@@ -75,4 +78,33 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed() {
     eprintln!("|---|---|---|---|---|---|");
     table.iter().for_each(|seen| eprintln!("{}", row(seen)));
     table.iter().for_each(|seen| seen.counted.check());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_starts_without_the_provider_says_so_until_it_is_back() {
+    let Some(cluster) = Cluster::open() else { return };
+    let (tenant, tally) = (cluster.tenant(), Arc::new(Tally::default()));
+    let caller = Caller::new(&cluster.apis[0], &tenant.token, &tally);
+    let (provider, api) = (cluster.part("oidc"), cluster.part("api-1"));
+    off_the_runtime(|| {
+        provider.kill();
+        api.kill();
+        api.start();
+    });
+    // Until it listens there is no answer at all; then one that is no fault of the token's, which it cannot judge.
+    loop {
+        let outcome = caller.ask(caller.request(Method::GET, "/users/me")).await;
+        let counted = tally.take();
+        counted.check();
+        if !counted.answers.contains_key("no answer") {
+            let wait = outcome.expect_err("nobody knows the provider's keys");
+            eprintln!("without the provider: {:?}", counted.answers);
+            tokio::time::sleep(wait).await;
+            break;
+        }
+    }
+    provider.start();
+    assert_eq!(caller.get("/users/me").await["id"], "boss");
+    tally.take().check();
+    off_the_runtime(|| cluster.await_ready());
 }
