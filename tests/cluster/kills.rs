@@ -1,12 +1,14 @@
 //! Each part is killed under load, and started again: what clients see of it, and that nothing is lost.
 
+use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
 use crate::answers::{Caller, Counted, Tally};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, await_that};
 use crate::load::{Load, off_the_runtime};
 
 /// What is killed, in turn, and how many requests are made, or fail, before it is started again: those that need the
@@ -90,19 +92,14 @@ async fn an_api_that_starts_without_the_provider_says_so_until_it_is_back() {
         provider.kill();
         api.kill();
         api.start();
+        let address = cluster.apis[0].strip_prefix("http://").unwrap();
+        await_that("the api to listen", || TcpStream::connect(address).is_ok());
     });
-    // Until it listens there is no answer at all; then one that is no fault of the token's, which it cannot judge.
-    loop {
-        let outcome = caller.ask(caller.request(Method::GET, "/users/me")).await;
-        let counted = tally.take();
-        counted.check();
-        if !counted.answers.contains_key("no answer") {
-            let wait = outcome.expect_err("nobody knows the provider's keys");
-            eprintln!("without the provider: {:?}", counted.answers);
-            tokio::time::sleep(wait).await;
-            break;
-        }
-    }
+    let outcome = caller.ask(caller.request(Method::GET, "/users/me")).await;
+    outcome.expect_err("nobody knows the provider's keys");
+    let counted = tally.take();
+    counted.check();
+    assert_eq!(counted.failures(), BTreeMap::from([("503 UNAVAILABLE", 1)]), "no fault of the token's");
     provider.start();
     assert_eq!(caller.get("/users/me").await["id"], "boss");
     tally.take().check();
