@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use ulid::Ulid;
 
 use super::letters::{self, Addressed};
+use super::transaction::AWAY;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
@@ -204,6 +205,7 @@ async fn run_for<M: Mutation>(
                     break;
                 }
             }
+            Err(Error::CommitUnknown { .. }) => return Err(Error::unavailable("the database", AWAY)),
             Err(error) => return Err(error),
         }
     }
