@@ -4,7 +4,11 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bad_input;
+#[expect(dead_code, unused_imports, reason = "the tests of the cluster need more of it")]
+#[path = "../../../tests/cluster/cluster.rs"]
+mod cluster;
 mod conditions;
 mod databases;
 mod delta;
@@ -20,6 +24,7 @@ mod oidc_tenants;
 mod people;
 mod proxied;
 mod replicas;
+mod scaisend;
 mod server;
 mod shares;
 mod sharing;
@@ -34,3 +39,4 @@ mod upload_orders;
 mod uploads;
 mod walls;
 mod webhooks;
+mod workers;

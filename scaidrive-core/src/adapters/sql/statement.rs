@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, MySql, MySqlConnection, Row as _, Sqlite, SqliteConnection};
 
-use super::errors::database;
+use super::errors::{database, with_meaning};
 use crate::model::{Error, Result};
 
 /// A value bound to a `?`.
@@ -146,6 +146,8 @@ pub(super) enum Conn<'c> {
     MySql(&'c mut MySqlConnection),
     SqlitePool(PoolConnection<Sqlite>),
     MySqlPool(PoolConnection<MySql>),
+    SqliteOwn(SqliteConnection),
+    MySqlOwn(MySqlConnection),
 }
 
 /// Runs one expression on whichever database is open.
@@ -165,6 +167,14 @@ macro_rules! on_db {
                 $body.map($mysql)
             }
             Conn::MySqlPool($c) => {
+                let $args = mysql_args($values)?;
+                $body.map($mysql)
+            }
+            Conn::SqliteOwn($c) => {
+                let $args = sqlite_args($values)?;
+                $body.map($sqlite)
+            }
+            Conn::MySqlOwn($c) => {
                 let $args = mysql_args($values)?;
                 $body.map($mysql)
             }
@@ -227,34 +237,41 @@ fn count_statement() {
 impl Conn<'_> {
     /// Tells which dialect to speak.
     pub(super) const fn is_mysql(&self) -> bool {
-        matches!(self, Self::MySql(_) | Self::MySqlPool(_))
+        matches!(self, Self::MySql(_) | Self::MySqlPool(_) | Self::MySqlOwn(_))
+    }
+
+    /// Tells whether statements run outside of a transaction: what runs in one is run again, and gets its meaning last.
+    const fn is_alone(&self) -> bool {
+        matches!(self, Self::SqlitePool(_) | Self::MySqlPool(_))
     }
 
     /// Runs a statement; returns how many rows it matched.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         count_statement();
-        let Statement { text, args } = statement;
+        let (Statement { text, args }, alone) = (statement, self.is_alone());
         // The text is built from literals of this folder only.
-        on_db!(
+        let outcome = on_db!(
             self,
             args = args,
             |c| c.execute(sqlx::query_with(AssertSqlSafe(text), args)).await,
             sqlite_count,
             mysql_count
-        )
+        );
+        if alone { outcome.map_err(with_meaning) } else { outcome }
     }
 
     /// Runs a query; returns all its rows. Every query of this folder is bounded by a LIMIT or a key.
     pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<SqlRow>> {
         count_statement();
-        let Statement { text, args } = statement;
-        on_db!(
+        let (Statement { text, args }, alone) = (statement, self.is_alone());
+        let outcome = on_db!(
             self,
             args = args,
             |c| c.fetch_all(sqlx::query_with(AssertSqlSafe(text), args)).await,
             sqlite_rows,
             mysql_rows
-        )
+        );
+        if alone { outcome.map_err(with_meaning) } else { outcome }
     }
 
     /// Runs a query for at most one row.
