@@ -33,18 +33,18 @@ struct Seen {
 }
 
 /// Kills a part in the middle of requests; returns what was seen until every client got on again.
-async fn kill(cluster: &Cluster, load: &Load, (name, meanwhile): (&str, usize)) -> Seen {
+fn kill(cluster: &Cluster, load: &Load, (name, meanwhile): (&str, usize)) -> Seen {
     load.tally.take();
     let (began, part) = (Instant::now(), cluster.part(name));
     part.kill();
     load.await_requests(meanwhile);
     part.start();
-    recovered(cluster, load, format!("kill -9 {name}"), began).await
+    recovered(cluster, load, format!("kill -9 {name}"), began)
 }
 
-async fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
+fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
     off_the_runtime(|| cluster.await_ready());
-    load.await_progress().await;
+    load.await_progress();
     let seen = Seen { what, counted: load.tally.take(), whole: began.elapsed() };
     eprintln!("{}", row(&seen));
     seen
@@ -67,19 +67,23 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed() {
     let load = Load::start(&cluster, &cluster.tenant()).await;
     let mut table = Vec::new();
     for part in KILLED {
-        table.push(kill(&cluster, &load, part).await);
+        table.push(kill(&cluster, &load, part));
     }
     let began = Instant::now();
     cluster.part("nginx").reload();
     load.await_requests(60);
-    table.push(recovered(&cluster, &load, "nginx reloads".to_owned(), began).await);
+    table.push(recovered(&cluster, &load, "nginx reloads".to_owned(), began));
     load.finish().await;
     cluster.check();
     cluster.check_replica();
     eprintln!("| what | requests | failed | longest without a write | without a read | all well after |");
     eprintln!("|---|---|---|---|---|---|");
-    table.iter().for_each(|seen| eprintln!("{}", row(seen)));
-    table.iter().for_each(|seen| seen.counted.check());
+    for seen in &table {
+        eprintln!("{}", row(seen));
+    }
+    for seen in table {
+        seen.counted.check();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,7 @@ impl Load {
             let work = load.work("a socket", number);
             load.clients.spawn(readers::hears(work));
         }
-        load.await_progress().await;
+        load.await_progress();
         load
     }
 
@@ -101,7 +101,7 @@ impl Load {
     }
 
     /// Waits until every client has brought something more to its end that it began after this.
-    pub(crate) async fn await_progress(&self) {
+    pub(crate) fn await_progress(&self) {
         let before: Vec<u64> = self.beats.iter().map(|(_, beats)| beats.load(Ordering::SeqCst)).collect();
         off_the_runtime(|| {
             for ((kind, beats), before) in self.beats.iter().zip(&before) {

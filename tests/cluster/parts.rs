@@ -17,12 +17,10 @@ pub(crate) fn await_that(what: &str, is_so: impl FnMut() -> bool) {
 }
 
 /// Waits until something is so, or tells what is not.
-pub(crate) fn await_that_or_tell(mut is_so: impl FnMut() -> bool, what: impl FnOnce() -> String) {
+pub(crate) fn await_that_or_tell(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let began = Instant::now();
     while !is_so() {
-        if began.elapsed() > PATIENCE {
-            panic!("in vain for {PATIENCE:?}: {}", what());
-        }
+        assert!(began.elapsed() < PATIENCE, "in vain for {PATIENCE:?}: {}", what());
         std::thread::sleep(LOOK);
     }
 }
