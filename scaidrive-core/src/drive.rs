@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ChunkingParams, Result};
+use crate::model::{ChunkingParams, Error, Result};
 use crate::ports::{
     BlobStore, Clock, Dispatch, Identity, Ids, Limiter, Mailer, MetadataStore, PubSub, Reads,
 };
@@ -12,6 +12,9 @@ use crate::services::cache::ChunkCache;
 use crate::services::journal::Journal;
 use crate::services::tally::Tally;
 use crate::services::uploads::Uploads;
+
+/// How long a replica may take over a report: one that hangs must not keep anybody.
+const REPORT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything a use-case needs from outside; cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,6 +57,8 @@ pub struct Ports {
     pub cache: ChunkCache,
     /// Chunks that came and were stored already.
     pub deduplicated: Tally,
+    /// Bytes by which the books of what is used were found wrong.
+    pub drifted: Tally,
 }
 
 impl std::ops::Deref for Drive {
@@ -73,5 +78,23 @@ impl Drive {
     /// Returns rows to read from.
     pub async fn read(&self) -> Result<Box<dyn Reads>> {
         self.meta.read().await
+    }
+
+    /// Reads a report: what many rows come to, and no permission depends on. A replica is asked for it where there is
+    /// one that keeps up, and the database itself where that fails.
+    pub async fn report<T, F>(&self, read: impl Fn(Box<dyn Reads>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        if let Some(rows) = self.meta.replica().await {
+            let outcome = tokio::time::timeout(REPORT_PATIENCE, read(rows)).await;
+            match outcome.unwrap_or_else(|_| Err(Error::unavailable("the replica", REPORT_PATIENCE))) {
+                Err(error @ (Error::Database { .. } | Error::Unavailable { .. })) => {
+                    self.meta.replica_failed(&error);
+                }
+                outcome => return outcome,
+            }
+        }
+        read(self.read().await?).await
     }
 }

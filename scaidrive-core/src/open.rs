@@ -42,7 +42,10 @@ pub async fn ports(config: &Config) -> Result<Ports> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Arc::new(RandomIds::default());
     let (pubsub, dispatch, limiter) = shared(config, &*ids, &clock)?;
-    let meta = SqlStore::open(&config.database_url(), Arc::clone(&clock)).await?;
+    let mut meta = SqlStore::open(&config.database_url(), Arc::clone(&clock)).await?;
+    if let Some(url) = &config.database_replica_url {
+        meta = meta.with_replica(url)?;
+    }
     Ok(Ports {
         meta: Arc::new(meta),
         blobs: open_objects(config)?,
@@ -61,6 +64,7 @@ pub async fn ports(config: &Config) -> Result<Ports> {
         uploads: Uploads::default(),
         cache: ChunkCache::new(CACHE_BYTES),
         deduplicated: Tally::default(),
+        drifted: Tally::default(),
     })
 }
 

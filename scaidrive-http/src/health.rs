@@ -33,6 +33,8 @@ pub(crate) struct Checks {
     pub(crate) scaikey: Option<bool>,
     /// Whether replicas can reach each other; nothing where there is one process.
     pub(crate) redis: Option<bool>,
+    /// Whether the database's replica is fit for reports; nothing where there is none.
+    pub(crate) replica: Option<bool>,
 }
 
 impl Health {
@@ -55,7 +57,7 @@ impl Health {
     pub(crate) async fn ready(&self) -> (bool, Value) {
         let checks = self.checks().await;
         let ready = checks.database && checks.storage && !self.is_draining();
-        let others = [("redis", checks.redis), ("scaikey", checks.scaikey)];
+        let others = [("redis", checks.redis), ("scaikey", checks.scaikey), ("replica", checks.replica)];
         let status = match (ready, others.iter().any(|(_, well)| *well == Some(false))) {
             (false, _) => "not_ready",
             // An outage there must not take every replica out of the balancer.
@@ -78,9 +80,9 @@ impl Health {
         {
             return checks;
         }
-        let (database, storage, scaikey, redis) =
-            tokio::join!(self.database(), self.storage(), self.scaikey(), self.redis());
-        let checks = Checks { database, storage, scaikey, redis };
+        let (database, storage, scaikey, redis, replica) =
+            tokio::join!(self.database(), self.storage(), self.scaikey(), self.redis(), self.replica());
+        let checks = Checks { database, storage, scaikey, redis, replica };
         *last = Some((Instant::now(), checks));
         checks
     }
@@ -126,6 +128,12 @@ impl Health {
             tracing::warn!("degraded: Redis does not answer");
         }
         Some(well)
+    }
+
+    /// That it is not is told by whoever looks, once.
+    async fn replica(&self) -> Option<bool> {
+        let looked = tokio::time::timeout(PATIENCE, self.drive.meta.is_replica_there()).await;
+        looked.unwrap_or(Some(false))
     }
 
     async fn storage(&self) -> bool {

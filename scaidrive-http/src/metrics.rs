@@ -13,7 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use scaidrive_core::Drive;
 use scaidrive_core::jobs::Ran;
-use scaidrive_core::model::{Error, Queue, Result, TenantId};
+use scaidrive_core::model::{Error, Queue, Result, TenantId, UsageTarget};
+use scaidrive_core::ports::Reads;
 use scaidrive_core::services::tenants;
 
 use self::sync::SyncMetrics;
@@ -65,6 +66,11 @@ struct TaskLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportLabels {
+    target: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct DimensionLabel {
     dimension: &'static str,
 }
@@ -79,6 +85,7 @@ pub(crate) struct Metrics {
     uploads: Family<TenantLabel, Counter>,
     downloads: Family<TenantLabel, Counter>,
     deduplicated: Family<TenantLabel, Counter>,
+    drifted: Family<TenantLabel, Counter>,
     storage: Family<StorageLabels, Gauge>,
     queues: Family<QueueLabel, Gauge>,
     jobs: Family<EndedLabels, Counter>,
@@ -86,6 +93,9 @@ pub(crate) struct Metrics {
     rejections: Family<DimensionLabel, Counter>,
     limiter_failures: Counter,
     unsealed: Gauge,
+    reports: Family<ReportLabels, Counter>,
+    /// One without a label, or none where there is no replica.
+    replica_is_there: Family<Vec<(String, String)>, Gauge>,
 }
 
 fn durations() -> Histogram {
@@ -104,6 +114,7 @@ impl Metrics {
             uploads: Family::default(),
             downloads: Family::default(),
             deduplicated: Family::default(),
+            drifted: Family::default(),
             storage: Family::default(),
             queues: Family::default(),
             jobs: Family::default(),
@@ -111,6 +122,8 @@ impl Metrics {
             rejections: Family::default(),
             limiter_failures: Counter::default(),
             unsealed: Gauge::default(),
+            reports: Family::default(),
+            replica_is_there: Family::default(),
         };
         all.register();
         let Self { registry, requests, durations, uploads, downloads, storage, queues, .. } = &mut all;
@@ -137,11 +150,17 @@ impl Metrics {
         );
         let found = "Chunks that came and were stored already";
         registry.register("scaidrive_chunks_deduplicated", found, deduplicated.clone());
+        let wrong = "Bytes by which the books of what is used were found wrong, and mended";
+        registry.register("scaidrive_quota_drift_bytes", wrong, self.drifted.clone());
         registry.register("scaidrive_rate_limit_rejections", "Requests beyond a limit", rejections.clone());
         let failures = "Requests let through because the limiter failed";
         registry.register("scaidrive_rate_limiter_failures", failures, limiter_failures.clone());
         let waiting = "Audit events that have waited for their seal for more than 60 s";
         registry.register("scaidrive_audit_unsealed", waiting, unsealed.clone());
+        let read = "Reports by where they were read; primary counts those that a replica was not fit for";
+        registry.register("scaidrive_database_reports", read, self.reports.clone());
+        let fit = "Whether the replica answers and has all that is committed";
+        registry.register("scaidrive_database_replica_up", fit, self.replica_is_there.clone());
     }
 
     /// Counts a request beyond a limit.
@@ -193,13 +212,15 @@ impl Metrics {
     async fn read_gauges(&self, drive: &Drive) -> Result<()> {
         let late = drive.clock.now().minus(Duration::from_secs(60));
         self.unsealed.set(drive.read().await?.count_unsealed(late).await?);
-        for (tenant, chunks) in drive.deduplicated.take() {
-            let labels = TenantLabel { tenant_id: tenant.to_string() };
-            self.deduplicated.get_or_create(&labels).inc_by(chunks);
+        for (tally, counter) in [(&drive.deduplicated, &self.deduplicated), (&drive.drifted, &self.drifted)] {
+            for (tenant, number) in tally.take() {
+                counter.get_or_create(&TenantLabel { tenant_id: tenant.to_string() }).inc_by(number);
+            }
         }
         for tenant in tenants::list(drive).await? {
-            let usages = drive.read().await?.usages(tenant.id).await?;
-            let Some((_, usage)) = usages.into_iter().find(|(key, _)| key == "tenant") else { continue };
+            let id = tenant.id;
+            let read = |mut rows: Box<dyn Reads>| async move { rows.usage(id, &UsageTarget::Tenant).await };
+            let usage = drive.report(read).await?;
             let kinds = [
                 ("files", usage.file_bytes),
                 ("versions", usage.version_bytes),
@@ -210,11 +231,21 @@ impl Metrics {
                 self.storage.get_or_create(&labels).set(bytes);
             }
         }
+        self.read_replica(drive).await;
         let counts: BTreeMap<Queue, i64> = drive.read().await?.job_counts().await?.into_iter().collect();
         for queue in Queue::ALL {
             let depth = counts.get(queue).copied().unwrap_or_default();
             self.queues.get_or_create(&QueueLabel { queue: queue.as_str() }).set(depth);
         }
         Ok(())
+    }
+
+    async fn read_replica(&self, drive: &Drive) {
+        let Some(is_there) = drive.meta.is_replica_there().await else { return };
+        self.replica_is_there.get_or_create(&Vec::new()).set(is_there.into());
+        let read = drive.meta.take_reports();
+        for (target, number) in [("replica", read.from_replica), ("primary", read.from_primary)] {
+            self.reports.get_or_create(&ReportLabels { target }).inc_by(number);
+        }
     }
 }

@@ -69,25 +69,64 @@ launch() {
 
 export_to() { printf 'export %s=%q\n' "$2" "$3" >> "$1/env"; }
 
+# install_mariadb DIR DATA: makes an empty MariaDB.
+install_mariadb() {
+  mkdir -p "$2"
+  mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$2" --auth-root-authentication-method=normal \
+    --skip-test-db > "$1/mariadb-install.log" 2>&1
+}
+
+# ask SOCKET STATEMENTS: asks a MariaDB as root.
+ask() { mariadb --no-defaults -uroot --socket="$1" -e "$2"; }
+
 start_mariadb() {
   local dir=$1 data=$1/mariadb port password user
   export PATH="$PATH:/usr/sbin"
   need mariadbd mariadb-server && need mariadb mariadb-client || return 0
   port=$(free_port); password=$(secret); user=$(id -un)
-  mkdir -p "$data"
-  mariadb-install-db --no-defaults --user="$user" --datadir="$data" --auth-root-authentication-method=normal \
-    --skip-test-db > "$dir/mariadb-install.log" 2>&1
+  install_mariadb "$dir" "$data"
+  # What the replica begins with, before anybody has written anything.
+  cp -r "$data" "$dir/replica-data"
   # Its own files, its own port; commits are flushed to disk as in production.
   launch "$dir" mariadb mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" \
     --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
     --innodb-buffer-pool-size=256M --innodb-log-file-size=128M --max-connections=400 \
     --character-set-server=utf8mb4 --log-bin --server-id=1
-  await 60 mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e 'SELECT 1' \
+  await 60 ask "$dir/mariadb.sock" 'SELECT 1' \
     || { say "MariaDB did not start:"; tail -20 "$dir/mariadb.log" >&2; return 1; }
-  mariadb --no-defaults -uroot --socket="$dir/mariadb.sock" -e \
-    "CREATE USER scaidrive@'%' IDENTIFIED BY '$password'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
+  ask "$dir/mariadb.sock" "$(user_of_tests "$password")"
   export_to "$dir" SCAIDRIVE_TEST_MYSQL_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
   export_to "$dir" SCAIDRIVE_TEST_MYSQL_SOCKET "$dir/mariadb.sock"
+  start_replica "$dir" "$port" "$password"
+}
+
+user_of_tests() {
+  printf %s "CREATE USER scaidrive@'%' IDENTIFIED BY '$1'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
+}
+
+# Databases whose changes the replica copies: those called replica_… alone, since what all the other tests write need not
+# be written twice.
+replicated='replica\_%.%'
+
+# A second MariaDB that copies what the first one commits.
+start_replica() {
+  local dir=$1 primary=$2 password=$3 port
+  port=$(free_port)
+  launch "$dir" replica mariadbd --no-defaults --user="$(id -un)" --datadir="$dir/replica-data" \
+    --socket="$dir/replica.sock" --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/replica.own" --server-id=2 \
+    --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 \
+    --replicate-wild-do-table="$replicated" --relay-log=relay --relay-log-recovery=1 --read-only=1
+  await_replica "$dir" || return 1
+  ask "$dir/replica.sock" "$(user_of_tests "$password"); \
+    CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=$primary, MASTER_USER='scaidrive', \
+    MASTER_PASSWORD='$password', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_SOCKET "$dir/replica.sock"
+}
+
+await_replica() {
+  await 60 ask "$1/replica.sock" 'SELECT 1' \
+    || { say "the replica did not start:"; tail -20 "$1/replica.log" >&2; return 1; }
 }
 
 start_redis() {

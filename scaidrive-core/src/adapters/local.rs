@@ -51,7 +51,7 @@ pub struct NoMailer;
 
 #[async_trait]
 impl Mailer for NoMailer {
-    async fn send(&self, mail: &Mail) -> Result<()> {
+    async fn send(&self, _key: &str, mail: &Mail) -> Result<()> {
         tracing::warn!(subject = mail.subject, "a mail is not sent: SCAIDRIVE_SCAISEND_URL is not set");
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Mailer for NoMailer {
 
 #[async_trait]
 impl Mailer for LogMailer {
-    async fn send(&self, mail: &Mail) -> Result<()> {
+    async fn send(&self, _key: &str, mail: &Mail) -> Result<()> {
         tracing::info!(to = mail.to, subject = mail.subject, text = mail.text, "a mail that nobody delivers");
         Ok(())
     }

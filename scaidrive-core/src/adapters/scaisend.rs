@@ -37,7 +37,7 @@ impl ScaiSend {
 
 #[async_trait]
 impl Mailer for ScaiSend {
-    async fn send(&self, mail: &Mail) -> Result<()> {
+    async fn send(&self, key: &str, mail: &Mail) -> Result<()> {
         let body = json!({
             "personalizations": [{ "to": [{ "email": mail.to }] }],
             "from": { "email": self.from },
@@ -47,7 +47,8 @@ impl Mailer for ScaiSend {
                 { "type": "text/html", "value": mail.html },
             ],
         });
-        let sent = self.client.post(&self.endpoint).bearer_auth(&self.key).json(&body).send().await;
+        let request = self.client.post(&self.endpoint).bearer_auth(&self.key).header("Idempotency-Key", key);
+        let sent = request.json(&body).send().await;
         // Addresses of people stay out of errors, which are logged and kept.
         let answer = sent.map_err(|error| away(format!("cannot be reached: {}", error.without_url())))?;
         match answer.status() {

@@ -102,6 +102,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The database; nothing for a file in the data directory.
     pub database_url: Option<String>,
+    /// A copy of the database that reports are read from.
+    pub database_replica_url: Option<String>,
     /// Redis, where it is set.
     pub redis_url: Option<String>,
     /// The installation's secret; an embedded drive keeps one of its own.
@@ -158,6 +160,7 @@ impl Config {
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
             public_url: None,
             database_url: None,
+            database_replica_url: None,
             redis_url: None,
             secret_key: None,
             objects: ObjectsConfig::Local,

@@ -53,6 +53,7 @@ impl Reader<'_> {
             public_url: self.url("SCAIDRIVE_PUBLIC_URL", &["http", "https"]),
             database_url: self
                 .url("SCAIDRIVE_DATABASE_URL", &["sqlite", "mysql", "mariadb", "mysql+asyncmy"]),
+            database_replica_url: self.replica_url(),
             redis_url: self.url("SCAIDRIVE_REDIS_URL", &["redis", "rediss"]),
             secret_key: self.secret("SCAIDRIVE_SECRET_KEY"),
             objects: self.objects(),
@@ -140,6 +141,17 @@ impl Reader<'_> {
                 Err(format!("must start with {}", all.join(" or ")))
             }
         })
+    }
+
+    /// A file has no replica.
+    fn replica_url(&mut self) -> Option<String> {
+        let name = "SCAIDRIVE_DATABASE_REPLICA_URL";
+        let url = self.url(name, &["mysql", "mariadb", "mysql+asyncmy"]);
+        let is_file = self.get("SCAIDRIVE_DATABASE_URL").is_none_or(|primary| primary.starts_with("sqlite:"));
+        if url.is_some() && is_file {
+            self.faults.push(format!("{name}: is set, but SCAIDRIVE_DATABASE_URL names no MariaDB"));
+        }
+        url
     }
 
     /// The four S3 variables belong together: some of them without the others is a mistake.

@@ -43,6 +43,11 @@ pub const VARIABLES: &[Variable] = &[
         "sqlite://{data}/scaidrive.db",
         "`sqlite://`, `mysql://`, `mariadb://` or `mysql+asyncmy://`",
     )),
+    secret(variable(
+        "SCAIDRIVE_DATABASE_REPLICA_URL",
+        "",
+        "a MariaDB that replicates from that one by global transaction ids; reports are read there while it keeps up",
+    )),
     secret(required("SCAIDRIVE_REDIS_URL", "", "`redis://` or `rediss://`; in-process without it")),
     required("SCAIDRIVE_S3_ENDPOINT", "", "S3-compatible store; files under `{data}/objects` without it"),
     required("SCAIDRIVE_S3_BUCKET", "", "its bucket, which must exist"),

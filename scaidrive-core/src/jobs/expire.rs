@@ -21,7 +21,11 @@ impl Job for ExpireMember {
         let (Some(id), Some(tenant)) = (id, job.tenant) else {
             return Err(Error::internal("the job names no member"));
         };
-        members::expire(drive, &tenants::system_caller(drive, tenant, "jobs")?, id).await
+        members::expire(drive, &tenants::system_caller(drive, tenant, "jobs")?, job, id).await
+    }
+
+    fn ends_itself(&self) -> bool {
+        true
     }
 
     fn every_secs(&self) -> Option<u32> {

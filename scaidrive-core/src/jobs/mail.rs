@@ -20,7 +20,8 @@ impl Job for SendMail {
     async fn run(&self, drive: &Drive, job: &JobRow) -> Result<()> {
         let letter: Addressed = serde_json::from_value(job.payload.clone())
             .map_err(|error| Error::internal(format!("the job holds no mail: {error}")))?;
-        drive.mailer.send(&letters::write(&letter, drive.public_url.as_deref())?).await
+        let mail = letters::write(&letter, drive.public_url.as_deref())?;
+        drive.mailer.send(&job.id.to_string(), &mail).await
     }
 
     fn every_secs(&self) -> Option<u32> {

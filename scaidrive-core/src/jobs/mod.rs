@@ -1,13 +1,15 @@
 //! Background use-cases and the worker that runs them.
 //!
 //! A job's row is the truth: claimed by compare-and-set until its lease ends, and kept by renewing it, so a lost worker's
-//! job comes back by itself, and any number of workers run it once. Jobs are idempotent.
+//! job comes back by itself, and any number of workers run it once. A worker may die between a job's effect and noting
+//! it: so jobs are idempotent, or end in the transaction of their effect (`mutation::run_job`).
 
 mod collect;
 mod compact;
 mod expire;
 mod forget;
 mod mail;
+mod recount;
 pub mod seal;
 mod sweep;
 mod uploads;
@@ -35,8 +37,13 @@ trait Job: Send + Sync {
     /// The name in the row.
     fn name(&self) -> &'static str;
 
-    /// Does the work; running it twice does no harm.
+    /// Does the work; running it twice does no harm, unless it ends itself.
     async fn run(&self, drive: &Drive, job: &JobRow) -> Result<()>;
+
+    /// Tells whether `run` ends the job in the transaction of its effect, as it must where running twice would do harm.
+    fn ends_itself(&self) -> bool {
+        false
+    }
 
     /// Returns the seconds between runs of a job that is simply there, on the schedule of operations.md.
     fn every_secs(&self) -> Option<u32>;
@@ -55,5 +62,6 @@ fn all() -> Vec<Box<dyn Job>> {
         Box::new(uploads::SweepUploads),
         Box::new(sweep::SweepTrash),
         Box::new(sweep::SweepVersions),
+        Box::new(recount::ProveUsage),
     ]
 }

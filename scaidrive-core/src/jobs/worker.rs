@@ -187,14 +187,15 @@ impl Worker {
         let step = {
             let mut kept = pin!(self.keep(&row));
             tokio::select! {
-                outcome = self.attempt(&**job, &row) => self.step_after(&row, job.name(), outcome, began),
+                outcome = self.attempt(&**job, &row) => self.step_after(&**job, &row, outcome, began),
                 () = &mut kept => {
                     tracing::warn!(job = %row.id, name = row.name, "the lease of a job was lost; it is given up");
                     return;
                 }
-                () = hand_back.cancelled() => Step::HandBack(row.clone()),
+                () = hand_back.cancelled() => Some(Step::HandBack(row.clone())),
             }
         };
+        let Some(step) = step else { return };
         match transact(&self.0.drive, step).await {
             Ok(true) => {}
             Ok(false) => {
@@ -216,16 +217,18 @@ impl Worker {
         attempt.unwrap_or_else(|_| Err(Error::internal("it panicked")))
     }
 
-    fn step_after(&self, row: &JobRow, task: &'static str, outcome: Result<()>, began: Instant) -> Step {
+    /// Counts an attempt, and returns what remains to be noted of it.
+    fn step_after(&self, job: &dyn Job, row: &JobRow, outcome: Result<()>, began: Instant) -> Option<Step> {
+        let task = job.name();
         let (ended, step) = match outcome {
-            Ok(()) => (Ended::Done, Step::Finish(row.clone())),
+            Ok(()) => (Ended::Done, (!job.ends_itself()).then(|| Step::Finish(row.clone()))),
             Err(error) => {
                 tracing::warn!(%error, job = %row.id, task, attempt = row.attempts + 1, "a job failed");
                 let is_dead = row.every_secs.is_none() && row.attempts + 1 >= ATTEMPTS;
                 let state = if is_dead { JobState::Dead } else { JobState::Waiting };
                 let ended = if is_dead { Ended::Dead } else { Ended::Failed };
                 let wait = backoff(row.attempts, self.0.drive.ids.ulid().random());
-                (ended, Step::Retry { row: row.clone(), error: error.to_string(), wait, state })
+                (ended, Some(Step::Retry { row: row.clone(), error: error.to_string(), wait, state }))
             }
         };
         (self.0.observer)(Ran { queue: row.queue, task, ended, took: began.elapsed() });

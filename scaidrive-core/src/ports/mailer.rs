@@ -22,6 +22,9 @@ pub struct Mail {
 /// Sends mail. It is called by a job, so that a failure is tried again and a mutation never waits for it.
 #[async_trait]
 pub trait Mailer: Send + Sync + fmt::Debug {
-    /// Hands a mail to whoever delivers it; sending one twice does no harm.
-    async fn send(&self, mail: &Mail) -> Result<()>;
+    /// Hands a mail to whoever delivers it.
+    ///
+    /// A worker that dies before it has noted the answer leaves the mail to be sent again: then `key` is the same, and
+    /// no other mail ever has it, so that who delivers can tell.
+    async fn send(&self, key: &str, mail: &Mail) -> Result<()>;
 }

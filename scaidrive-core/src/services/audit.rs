@@ -374,16 +374,20 @@ pub struct Events {
 /// Returns events of the caller's tenant, to its administrators; newest first unless asked otherwise.
 pub async fn find(drive: &Drive, caller: &Caller, query: AuditQuery) -> Result<Events> {
     check_admin(caller)?;
-    let mut rows = drive.read().await?;
     let limit = query.limit as usize;
-    let mut found =
-        rows.find_audit(caller.tenant, &AuditQuery { limit: query.limit + 1, ..query.clone() }).await?;
+    let one_more = &AuditQuery { limit: query.limit + 1, ..query.clone() };
+    let (mut found, counted) = drive
+        .report(|mut rows| async move {
+            let found = rows.find_audit(caller.tenant, one_more).await?;
+            let counted = match one_more.after {
+                None => Some(rows.count_audit(caller.tenant, one_more, COUNTED + 1).await?),
+                Some(_) => None,
+            };
+            Ok((found, counted))
+        })
+        .await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let counted = match query.after {
-        None => Some(rows.count_audit(caller.tenant, &query, COUNTED + 1).await?),
-        Some(_) => None,
-    };
     let events: Vec<EventInfo> =
         found.into_iter().map(|row| EventInfo::of(caller.tenant, row, false)).collect();
     Ok(Events {
@@ -403,8 +407,8 @@ pub async fn export_page(
     after: Option<AuditEventId>,
 ) -> Result<Vec<EventInfo>> {
     check_admin(caller)?;
-    let query = AuditQuery { after, ascending: true, limit: PAGE, ..query.clone() };
-    let found = drive.read().await?.find_audit(caller.tenant, &query).await?;
+    let query = &AuditQuery { after, ascending: true, limit: PAGE, ..query.clone() };
+    let found = drive.report(|mut rows| async move { rows.find_audit(caller.tenant, query).await }).await?;
     Ok(found.into_iter().map(|row| EventInfo::of(caller.tenant, row, true)).collect())
 }
 

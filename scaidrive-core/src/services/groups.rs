@@ -12,6 +12,7 @@ use crate::model::{
     AuditCategory, AuditEvent, Caller, Error, Group, GroupId, Principal, ResourceKind, Result, Timestamp,
     check_description,
 };
+use crate::ports::Reads;
 
 /// How many groups may hold each other, one in the next.
 pub const DEPTH: u32 = 8;
@@ -28,7 +29,9 @@ pub struct Groups {
 /// Returns a page of the tenant's groups, by name.
 pub async fn list(drive: &Drive, caller: &Caller, search: &str, limit: u32, offset: u32) -> Result<Groups> {
     check_admin(caller)?;
-    let (groups, total) = drive.read().await?.groups(caller.tenant, search, limit, offset).await?;
+    let read =
+        |mut rows: Box<dyn Reads>| async move { rows.groups(caller.tenant, search, limit, offset).await };
+    let (groups, total) = drive.report(read).await?;
     Ok(Groups { groups, total })
 }
 

@@ -15,6 +15,7 @@ use crate::model::{
     Result, Share, ShareId, ShareRole, Timestamp, Usage, UserId, UserStatus,
 };
 use crate::ports::Reads;
+use crate::ports::metadata::JobRow;
 
 /// The job that tells readers of a share when a membership has run out.
 pub const EXPIRE: &str = "expire_member";
@@ -341,9 +342,9 @@ impl Mutation for Remove {
     }
 }
 
-/// Tells readers of a share that a membership has run out.
-pub async fn expire(drive: &Drive, caller: &Caller, id: MemberId) -> Result<()> {
-    mutation::run(drive, caller, Expire { id }).await
+/// Tells readers of a share that a membership has run out, and ends the job that this is.
+pub(crate) async fn expire(drive: &Drive, caller: &Caller, job: &JobRow, id: MemberId) -> Result<()> {
+    mutation::run_job(drive, caller, job, Expire { id }).await
 }
 
 struct Expire {

@@ -108,6 +108,17 @@ impl Tx<'_> {
         self.effects.changes.len() + self.effects.audit.len() + self.effects.jobs.len()
     }
 
+    /// Writes what was charged since the last time and judges all of it, which is added to `charged`, by every quota: for
+    /// a mutation that finds out how far it gets, and comes to nothing.
+    pub(super) async fn rehearse(&mut self, charged: &mut UsageChanges) -> Result<()> {
+        let tenant = self.caller.tenant;
+        let more = std::mem::take(&mut self.effects.usage);
+        charged.add(&more);
+        self.rows.advance(tenant, &more.into_sorted(), 0).await?;
+        let all = charged.clone().into_sorted();
+        quotas::enforce(self.rows, tenant, &all, &self.effects.announced, self.now).await.map(drop)
+    }
+
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
@@ -153,9 +164,30 @@ fn mail_job(ids: &dyn Ids, tenant: TenantId, mail: &Addressed, now: Timestamp) -
 
 /// Runs a mutation as `caller`, commits it, and then tells the world.
 pub async fn run<M: Mutation>(drive: &Drive, caller: &Caller, mutation: M) -> Result<M::Output> {
+    run_for(drive, caller, None, mutation).await
+}
+
+/// Runs a mutation that is all of a job, and ends the job in the same transaction: whoever dies when, it takes effect
+/// once, and a worker whose lease was lost has no effect any more.
+pub(crate) async fn run_job<M: Mutation>(
+    drive: &Drive,
+    caller: &Caller,
+    job: &JobRow,
+    mutation: M,
+) -> Result<M::Output> {
+    run_for(drive, caller, Some(job.clone()), mutation).await
+}
+
+async fn run_for<M: Mutation>(
+    drive: &Drive,
+    caller: &Caller,
+    job: Option<JobRow>,
+    mutation: M,
+) -> Result<M::Output> {
     let unit = Arc::new(MutationUnit {
         // Fixed before the first attempt and stored under a unique key: see `was_applied`.
         id: AuditEventId::new(drive.ids.ulid()),
+        job,
         mutation,
         caller: caller.clone(),
         ids: Arc::clone(&drive.ids),
@@ -187,6 +219,8 @@ pub async fn run<M: Mutation>(drive: &Drive, caller: &Caller, mutation: M) -> Re
 
 struct MutationUnit<M: Mutation> {
     id: AuditEventId,
+    /// The job that this is all of.
+    job: Option<JobRow>,
     mutation: M,
     caller: Caller,
     ids: Arc<dyn Ids>,
@@ -255,6 +289,7 @@ impl<M: Mutation> MutationUnit<M> {
         for job in &effects.jobs {
             rows.insert_job(job, now).await?;
         }
+        self.end_job(rows).await?;
         let count = u32::try_from(effects.changes.len()).unwrap_or(u32::MAX);
         let usage = effects.usage.into_sorted();
         let head = rows.advance(tenant, &usage, count).await?;
@@ -273,6 +308,17 @@ impl<M: Mutation> MutationUnit<M> {
             .collect();
         rows.append_changes(&changes).await?;
         Ok(head)
+    }
+
+    /// Ends the job that this is all of; if it is another worker's by now, nothing of this stays.
+    async fn end_job(&self, rows: &mut dyn Writes) -> Result<()> {
+        let Some(job) = &self.job else { return Ok(()) };
+        let now = rows.now().await?;
+        if rows.finish_job(job, now).await? {
+            Ok(())
+        } else {
+            Err(Error::internal("the job is another worker's"))
+        }
     }
 
     /// Asks for the mail that warns of a quota; workers find it at their next look.

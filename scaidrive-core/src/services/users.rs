@@ -12,6 +12,7 @@ use crate::model::{
     AdminRole, AuditCategory, AuditEvent, Caller, Error, Group, ResourceKind, Result, User, UserId,
     UserStatus, check_description,
 };
+use crate::ports::Reads;
 use crate::ports::metadata::UserSearch;
 
 /// Fails unless the caller administers its tenant by its role in the database: a claim alone is not enough.
@@ -64,10 +65,14 @@ pub struct Users {
 /// Returns the users that are looked for, by id.
 pub async fn list(drive: &Drive, caller: &Caller, search: &UserSearch) -> Result<Users> {
     check_admin(caller)?;
-    let mut rows = drive.read().await?;
-    let (users, total) = rows.search_users(caller.tenant, search).await?;
-    let ids: Vec<UserId> = users.iter().map(|user| user.id.clone()).collect();
-    let limits = rows.user_limits(caller.tenant, &ids).await?;
+    let (users, total, limits) = drive
+        .report(|mut rows| async move {
+            let (users, total) = rows.search_users(caller.tenant, search).await?;
+            let ids: Vec<UserId> = users.iter().map(|user| user.id.clone()).collect();
+            let limits = rows.user_limits(caller.tenant, &ids).await?;
+            Ok((users, total, limits))
+        })
+        .await?;
     let info = |user: User| {
         let limit = limits.iter().find(|(id, _)| *id == user.id).map(|(_, limit)| *limit);
         UserInfo::of(user, limit)
@@ -251,7 +256,16 @@ pub async fn search(
     kind: Option<&str>,
     limit: u32,
 ) -> Result<FoundPrincipals> {
-    let mut rows = drive.read().await?;
+    drive.report(|rows| find(rows, caller, text, kind, limit)).await
+}
+
+async fn find(
+    mut rows: Box<dyn Reads>,
+    caller: &Caller,
+    text: &str,
+    kind: Option<&str>,
+    limit: u32,
+) -> Result<FoundPrincipals> {
     let mut found = FoundPrincipals { users: Vec::new(), groups: Vec::new() };
     if kind != Some("group") {
         let search = UserSearch {

@@ -1,6 +1,7 @@
 //! Drives on every pair of parts that this machine has.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use scaidrive_core::config::{Config, ObjectsConfig, S3Config};
 use scaidrive_core::model::{Caller, FileName, Share, ShareType};
@@ -31,11 +32,16 @@ pub(crate) fn mariadb() -> Option<String> {
     // In a foreign character set on purpose: the schema must not lean on the database's own.
     // A process of the same number may have left one behind.
     let create = format!("CREATE OR REPLACE DATABASE {name} CHARACTER SET latin1");
-    let made = Command::new("mariadb")
-        .args(["--no-defaults", "-uroot", "--socket", &socket, "-e", &create])
-        .status();
-    assert!(made.unwrap().success());
+    ask_mariadb(&socket, &create);
     Some(url + &name)
+}
+
+/// Asks a MariaDB of the tests as its administrator.
+pub(crate) fn ask_mariadb(socket: &str, statements: &str) {
+    let asked = Command::new("mariadb")
+        .args(["--no-defaults", "-uroot", "--socket", socket, "-e", statements])
+        .status();
+    assert!(asked.unwrap().success());
 }
 
 /// Returns the Redis of the tests; nothing without one.
@@ -63,12 +69,13 @@ pub(crate) fn s3() -> Option<S3Config> {
 }
 
 /// A drive with an administrator and a share.
+#[derive(Clone)]
 pub(crate) struct House {
     pub(crate) drive: Drive,
     pub(crate) caller: Caller,
     pub(crate) share: Share,
     /// Kept for its files.
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Arc<tempfile::TempDir>,
 }
 
 impl House {
@@ -77,7 +84,8 @@ impl House {
         Self::build(|_| {}, |_| {}).await
     }
 
-    /// Returns one drive on SQLite, and one on MariaDB where there is one, with objects in memory.
+    /// Returns one drive on SQLite, and one on MariaDB where there is one, with objects in memory; and one on a Galera
+    /// cluster, where the tests were given one.
     pub(crate) async fn both(adjust: impl Fn(&mut Ports) + Copy) -> Vec<Self> {
         let mut all = vec![Self::build(|config| config.objects = ObjectsConfig::Memory, adjust).await];
         if let Some(url) = mariadb() {
@@ -87,6 +95,7 @@ impl House {
             };
             all.push(Self::build(on_mariadb, adjust).await);
         }
+        all.extend(Self::on_galera(adjust).await);
         all
     }
 
@@ -108,7 +117,7 @@ impl House {
             quota_bytes: None,
         };
         let share = shares::create(&drive, &caller, new).await.unwrap();
-        Self { drive, caller, share, dir }
+        Self { drive, caller, share, dir: Arc::new(dir) }
     }
 
     /// Checks what must hold after every test: chunks there and right, counts exact, no hole in the feed.

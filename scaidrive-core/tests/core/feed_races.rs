@@ -21,7 +21,7 @@ const WRITERS: u32 = 16;
 const READERS: u32 = 4;
 
 /// A house with two shares, and somebody who may write but has no room left.
-struct Battlefield {
+pub(crate) struct Battlefield {
     house: House,
     other: ShareId,
     poor: Caller,
@@ -30,7 +30,7 @@ struct Battlefield {
 }
 
 impl Battlefield {
-    async fn of(house: House, is_breaking: bool) -> Arc<Self> {
+    pub(crate) async fn of(house: House, is_breaking: bool) -> Arc<Self> {
         let other = house.other_share("Other").await;
         let poor = house.person("poor", Some(ShareRole::Contributor)).await;
         let limits = Limits { limit_bytes: Some(0), limit_type: LimitType::Hard, ..Limits::default() };
@@ -136,6 +136,11 @@ impl Battlefield {
     }
 
     async fn fight(self: Arc<Self>) {
+        self.fight_until(async {}).await;
+    }
+
+    /// Lets writers and readers at it, then waits for quiet, and checks what came of it.
+    pub(crate) async fn fight_until(self: Arc<Self>, quiet: impl Future<Output = ()>) {
         let done = Arc::new(AtomicBool::new(false));
         let wanted = [None, Some(self.house.share.id), None, Some(self.other)];
         let readers: Vec<_> = (0..READERS)
@@ -149,6 +154,7 @@ impl Battlefield {
         for writer in writers {
             writer.await.unwrap();
         }
+        quiet.await;
         // Who went away left mutations behind that still run to their ends; this one comes after them, or breaks.
         drop(self.create(&self.house.caller, "last").await);
         let head = feed::head(&self.house.drive, &self.house.caller).await.unwrap();
@@ -176,7 +182,7 @@ impl Battlefield {
 }
 
 /// Tells whether an error says that a connection broke, or that the first part of what was done was lost with its answer.
-fn is_of_a_break(error: &Error) -> bool {
+pub(crate) fn is_of_a_break(error: &Error) -> bool {
     matches!(
         error,
         Error::CommitUnknown { .. }

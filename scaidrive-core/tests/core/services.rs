@@ -186,8 +186,8 @@ async fn jobs_run_when_they_are_due_and_once() {
         worker.schedule().await.unwrap();
         assert_eq!(
             worker.run_due().await.unwrap(),
-            6,
-            "collection, compaction, forgetting requests, ending uploads, sweeping trash and versions"
+            7,
+            "collection, compaction, forgetting requests, ending uploads, sweeping trash and versions, counting"
         );
         assert_eq!(worker.run_due().await.unwrap(), 0, "not again before its time");
     }
@@ -204,7 +204,7 @@ async fn what_collection_marks_is_freed_right_after_its_quarantine() {
         tokio::time::sleep(grace * 2).await;
         let worker = Worker::new(house.drive.clone());
         worker.schedule().await.unwrap();
-        assert_eq!(worker.run_due().await.unwrap(), 6);
+        assert_eq!(worker.run_due().await.unwrap(), 7);
         let next = house.drive.read().await.unwrap().next_job_at(Queue::ALL).await.unwrap().unwrap();
         let wait = next.since(house.drive.meta.now().await.unwrap());
         assert!(wait > Duration::from_secs(55) && wait < Duration::from_secs(62), "{wait:?}");

@@ -1,68 +1,9 @@
-//! Mail through ScaiSend. No ScaiSend can be had here: a small server of the test's own takes its place and records.
+//! Mail through ScaiSend.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use serde_json::json;
 
-use serde_json::{Value, json};
-
+use crate::scaisend::{Sent, recorder, settings};
 use crate::server::Server;
-
-/// What the recorder was sent.
-struct Sent {
-    request_line: String,
-    authorization: String,
-    body: Value,
-}
-
-/// Answers with these statuses in turn, then with 202; returns its address and what it is sent.
-fn recorder(statuses: &'static [u16]) -> (String, Receiver<Sent>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, sent) = channel();
-    std::thread::spawn(move || {
-        let mut statuses = statuses.iter();
-        for stream in listener.incoming() {
-            let mut reader = BufReader::new(stream.unwrap());
-            let mut lines = Vec::new();
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if line.trim().is_empty() {
-                    break;
-                }
-                lines.push(line.trim().to_owned());
-            }
-            let header = |name: &str| {
-                let found = lines.iter().filter_map(|line| line.split_once(": "));
-                found
-                    .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value.to_owned())
-                    .next()
-            };
-            let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
-            reader.read_exact(&mut body).unwrap();
-            let status = statuses.next().unwrap_or(&202);
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            reader.get_mut().write_all(answer.as_bytes()).unwrap();
-            let authorization = header("authorization").unwrap_or_default();
-            let body = serde_json::from_slice(&body).unwrap();
-            if sender.send(Sent { request_line: lines.swap_remove(0), authorization, body }).is_err() {
-                return;
-            }
-        }
-    });
-    (address, sent)
-}
-
-fn settings(url: &str) -> [(&str, &str); 4] {
-    [
-        ("SCAIDRIVE_SCAISEND_URL", url),
-        ("SCAIDRIVE_SCAISEND_API_KEY", "key-of-the-test"),
-        ("SCAIDRIVE_MAIL_FROM", "drive@example.org"),
-        ("SCAIDRIVE_PUBLIC_URL", "https://drive.example"),
-    ]
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_mailed_and_tried_again_until_it_is_taken() {
@@ -73,6 +14,10 @@ async fn an_invitation_is_mailed_and_tried_again_until_it_is_taken() {
     server.post(&format!("/shares/{share}/invitations"), &invitation).await.created();
     let all: Vec<Sent> = (0..3).map(|_| sent.recv().unwrap()).collect();
     for mail in &all {
+        assert!(
+            mail.key.starts_with("job_") && mail.key == all[0].key,
+            "who delivers sees that it is one mail"
+        );
         assert!(mail.request_line.starts_with("POST /v3/mail/send "), "{}", mail.request_line);
         assert_eq!(mail.authorization, "Bearer key-of-the-test");
         assert_eq!(mail.body["personalizations"], json!([{ "to": [{ "email": "ann@example.org" }] }]));

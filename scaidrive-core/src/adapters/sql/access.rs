@@ -468,6 +468,7 @@ impl AccessWrites for SqlRows<'_> {
     }
 
     async fn lock_groups(&mut self, tenant: TenantId) -> Result<()> {
+        self.write_lock(tenant, "groups").await?;
         // SQLite has one writer: nothing can change under it.
         let lock = self.dialect().current_read();
         let query = sql("SELECT 1 FROM tenants WHERE id = ?").push(lock).text(tenant);

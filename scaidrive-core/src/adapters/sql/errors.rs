@@ -27,12 +27,13 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
     database_cause(error).is_some_and(|cause| cause.kind() == ErrorKind::UniqueViolation)
 }
 
-/// Tells whether the whole transaction may succeed if it is simply run again: deadlock (1213), lock wait
-/// (1205), a record changed since it was read (1020, MariaDB's snapshot check), or a busy SQLite file.
+/// Tells whether the whole transaction may succeed if it is simply run again: deadlock (1213, and what Galera says of
+/// a rival on another node, at COMMIT too), lock wait (1205), a record changed since it was read (1020, MariaDB's
+/// snapshot check), a Galera node that joins its cluster (1047), or a busy SQLite file.
 pub(super) fn is_transient(error: &Error) -> bool {
     let Some(cause) = database_cause(error) else { return false };
     if let Some(mysql) = cause.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return matches!(mysql.number(), 1205 | 1213 | 1020);
+        return matches!(mysql.number(), 1205 | 1213 | 1020 | 1047);
     }
     // Extended result codes keep SQLITE_BUSY (5) and SQLITE_LOCKED (6) in the low byte.
     cause.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
@@ -44,10 +45,11 @@ pub(super) fn is_broken_connection(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
             true
         }
-        // 1053 shutdown in progress, 1317 query interrupted, 1927 connection was killed.
+        // 1053 shutdown in progress, 1180 a Galera node that lost its cluster in COMMIT, 1317 query interrupted,
+        // 1927 connection was killed.
         sqlx::Error::Database(cause) => cause
             .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
-            .is_some_and(|mysql| matches!(mysql.number(), 1053 | 1317 | 1927)),
+            .is_some_and(|mysql| matches!(mysql.number(), 1053 | 1180 | 1317 | 1927)),
         _ => false,
     }
 }

@@ -80,6 +80,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../../../../migrations/sqlite/0012_jobs.sql"),
         include_str!("../../../../migrations/mysql/0012_jobs.sql"),
     ),
+    (
+        13,
+        "written_locks",
+        include_str!("../../../../migrations/sqlite/0013_written_locks.sql"),
+        include_str!("../../../../migrations/mysql/0013_written_locks.sql"),
+    ),
 ];
 
 /// Returns the migrator of one database.

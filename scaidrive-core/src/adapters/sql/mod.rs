@@ -11,6 +11,7 @@ mod contents;
 mod delta;
 mod dialect;
 mod errors;
+mod galera;
 mod groups;
 mod jobs;
 mod ledger;
@@ -18,6 +19,7 @@ mod migrations;
 mod mysql;
 mod once;
 mod quotas;
+mod replica;
 mod search;
 mod shares;
 mod sight;
@@ -41,19 +43,32 @@ pub fn statements() -> u64 {
 
 use std::sync::Arc;
 
-use statement::Conn;
+use statement::{Conn, sql};
 
+use crate::model::Result;
 use crate::ports::Clock;
 
 /// Rows of the open database, inside or outside a transaction.
 pub(crate) struct SqlRows<'c> {
     conn: Conn<'c>,
     clock: Arc<dyn Clock>,
+    /// Whether others see of a lock only what was written under it.
+    writes_locks: bool,
 }
 
 impl<'c> SqlRows<'c> {
     const fn new(conn: Conn<'c>, clock: Arc<dyn Clock>) -> Self {
-        Self { conn, clock }
+        Self { conn, clock, writes_locks: false }
+    }
+
+    /// Takes a lock that rivals on other nodes meet too, where there are any.
+    async fn write_lock(&mut self, owner: impl ToString, name: &str) -> Result<()> {
+        if !self.writes_locks {
+            return Ok(());
+        }
+        let take = self.dialect().add_to_existing("written_locks", "owner_id, name", &["taken"]);
+        let insert = sql("INSERT INTO written_locks (owner_id, name, taken) VALUES (?, ?, 1)").push(&take);
+        self.conn.execute(insert.text(owner).bind(name)).await.map(drop)
     }
 
     const fn dialect(&self) -> dialect::Dialect {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Executor;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 
 use super::errors::{database, is_broken, is_broken_connection, is_transient, with_meaning};
+use super::galera::SchemaLease;
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
@@ -21,13 +22,22 @@ const ATTEMPTS: u32 = 12;
 /// A connection idle for longer is tested before it is used: servers and proxies drop idle ones.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// Opens a pool; every connection reads what is committed, because the default (REPEATABLE READ) would make a
-/// re-check after `FOR UPDATE` read a stale snapshot.
-pub(super) async fn open(url: &str) -> Result<MySqlPool> {
+/// Reads a URL, which a variable holds.
+pub(super) fn options(url: &str, variable: &str) -> Result<MySqlConnectOptions> {
     let options = MySqlConnectOptions::from_str(url)
-        .map_err(|error| Error::Config { faults: vec![format!("SCAIDRIVE_DATABASE_URL: {error}")] })?
-        .no_engine_substitution(true)
-        .statement_cache_capacity(256);
+        .map_err(|error| Error::Config { faults: vec![format!("{variable}: {error}")] })?;
+    Ok(options.no_engine_substitution(true).statement_cache_capacity(256))
+}
+
+/// Opens a pool.
+pub(super) async fn open(url: &str) -> Result<MySqlPool> {
+    let options = options(url, "SCAIDRIVE_DATABASE_URL")?;
+    pool_options().connect_with(options).await.map_err(database)
+}
+
+/// Returns how connections are kept; every one reads what is committed, because the default (REPEATABLE READ) would make a
+/// re-check after `FOR UPDATE` read a stale snapshot.
+pub(super) fn pool_options() -> MySqlPoolOptions {
     MySqlPoolOptions::new()
         .max_connections(32)
         .acquire_timeout(Duration::from_secs(10))
@@ -41,44 +51,75 @@ pub(super) async fn open(url: &str) -> Result<MySqlPool> {
             Box::pin(async move {
                 conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                 conn.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
+                // A process that was frozen in the middle of a transaction must not keep its rows from others for hours.
+                set_where_known(conn, "SET SESSION idle_transaction_timeout = 30").await?;
                 // Only where Galera exists: reads then wait for what other nodes have committed.
-                conn.execute("SET SESSION wsrep_sync_wait = 1").await.map(drop).or(Ok(()))
+                set_where_known(conn, "SET SESSION wsrep_sync_wait = 1").await
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(database)
 }
 
-/// How long a migration waits for one that another process is making.
+/// Sets a variable that not every server has.
+async fn set_where_known(conn: &mut MySqlConnection, set: &'static str) -> sqlx::Result<()> {
+    match conn.execute(set).await {
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long a migration waits for one that another process is making, in seconds.
 const MIGRATION_PATIENCE: u32 = 600;
 
 /// Applies the schema, one process at a time.
+pub(super) async fn migrate(pool: &MySqlPool, is_galera: bool) -> Result<()> {
+    let mut conn = locked(pool).await?;
+    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
+    if !is_galera {
+        return migrator.run_direct(None, &mut conn, false).await.map_err(failed);
+    }
+    let lease = SchemaLease::take(pool, &mut conn).await?;
+    tokio::select! {
+        done = migrator.run_direct(None, &mut conn, false) => done.map_err(failed)?,
+        () = lease.keep() => {}
+    }
+    lease.end().await
+}
+
+fn failed(error: sqlx::migrate::MigrateError) -> Error {
+    Error::Database { source: error.into() }
+}
+
+/// Returns a connection that alone on its server may change the schema; the lock goes with it, whatever happens.
 ///
 /// The lock is ours: that of sqlx asks for an endless wait by a negative time, which MariaDB takes for none.
-pub(super) async fn migrate(pool: &MySqlPool) -> Result<()> {
-    // The lock goes with its connection, whatever happens: so this one is not given back to the pool.
+async fn locked(pool: &MySqlPool) -> Result<MySqlConnection> {
     let mut conn = pool.acquire().await.map_err(database)?.detach();
     let lock = sql("SELECT COALESCE(GET_LOCK(LEFT(CONCAT('scaidrive migrates ', DATABASE()), 64), ?), 0)");
-    if Conn::MySql(&mut conn).fetch_number(lock.bind(MIGRATION_PATIENCE)).await? != 1 {
-        return Err(Error::unavailable(
-            "the schema, which another process is changing",
-            Duration::from_secs(10),
-        ));
+    if Conn::MySql(&mut conn).fetch_number(lock.bind(MIGRATION_PATIENCE)).await? == 1 {
+        return Ok(conn);
     }
-    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
-    migrator
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(|error| Error::Database { source: error.into() })
+    Err(Error::unavailable("the schema, which another process is changing", Duration::from_secs(10)))
+}
+
+/// Returns a connection whose reads are all of this instant.
+pub(super) async fn snapshot(pool: &MySqlPool) -> Result<MySqlConnection> {
+    let mut conn = pool.acquire().await.map_err(database)?.detach();
+    conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(database)?;
+    conn.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(database)?;
+    Ok(conn)
 }
 
 /// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.
-pub(super) async fn write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+pub(super) async fn write(
+    pool: &MySqlPool,
+    clock: &Arc<dyn Clock>,
+    is_galera: bool,
+    unit: &dyn WriteUnit,
+) -> Result<()> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match try_write(pool, clock, unit).await {
+        match try_write(pool, clock, is_galera, unit).await {
             Err(error) if is_transient(&error) || is_broken(&error) => {
                 if attempt == ATTEMPTS {
                     tracing::warn!(%error, attempt, "a transaction found no way through");
@@ -91,9 +132,16 @@ pub(super) async fn write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn W
     }
 }
 
-async fn try_write(pool: &MySqlPool, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+async fn try_write(
+    pool: &MySqlPool,
+    clock: &Arc<dyn Clock>,
+    is_galera: bool,
+    unit: &dyn WriteUnit,
+) -> Result<()> {
     let mut tx = pool.begin().await.map_err(database)?;
-    let outcome = unit.run(&mut SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock))).await;
+    let mut rows = SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock));
+    rows.writes_locks = is_galera;
+    let outcome = unit.run(&mut rows).await;
     match outcome {
         Ok(Outcome::Commit) => tx.commit().await.map_err(|error| {
             if is_broken_connection(&error) {

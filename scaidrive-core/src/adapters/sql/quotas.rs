@@ -228,6 +228,7 @@ impl QuotaWrites for SqlRows<'_> {
     }
 
     async fn lock_partner(&mut self, partner: PartnerId) -> Result<()> {
+        self.write_lock(partner, "limit").await?;
         let query = sql("SELECT 1 FROM partners WHERE id = ?").push(self.dialect().current_read());
         self.conn.fetch_one(query.text(partner)).await.map(drop)
     }

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::errors::{database, is_transient, with_meaning};
@@ -62,6 +62,13 @@ pub(super) async fn open(location: &str, clock: &Arc<dyn Clock>) -> Result<(Sqli
         .idle_timeout(None)
         .connect_lazy_with(options.read_only(true).pragma("cache_size", "-4096"));
     Ok((readers, Writer::start(writer, Arc::clone(clock))))
+}
+
+/// Returns a connection whose reads are all of the instant of the first.
+pub(super) async fn snapshot(readers: &SqlitePool) -> Result<SqliteConnection> {
+    let mut conn = readers.acquire().await.map_err(database)?.detach();
+    conn.execute("BEGIN").await.map_err(database)?;
+    Ok(conn)
 }
 
 /// The one task that writes.

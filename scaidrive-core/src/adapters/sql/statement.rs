@@ -146,6 +146,8 @@ pub(super) enum Conn<'c> {
     MySql(&'c mut MySqlConnection),
     SqlitePool(PoolConnection<Sqlite>),
     MySqlPool(PoolConnection<MySql>),
+    SqliteOwn(SqliteConnection),
+    MySqlOwn(MySqlConnection),
 }
 
 /// Runs one expression on whichever database is open.
@@ -165,6 +167,14 @@ macro_rules! on_db {
                 $body.map($mysql)
             }
             Conn::MySqlPool($c) => {
+                let $args = mysql_args($values)?;
+                $body.map($mysql)
+            }
+            Conn::SqliteOwn($c) => {
+                let $args = sqlite_args($values)?;
+                $body.map($sqlite)
+            }
+            Conn::MySqlOwn($c) => {
                 let $args = mysql_args($values)?;
                 $body.map($mysql)
             }
@@ -227,7 +237,7 @@ fn count_statement() {
 impl Conn<'_> {
     /// Tells which dialect to speak.
     pub(super) const fn is_mysql(&self) -> bool {
-        matches!(self, Self::MySql(_) | Self::MySqlPool(_))
+        matches!(self, Self::MySql(_) | Self::MySqlPool(_) | Self::MySqlOwn(_))
     }
 
     /// Tells whether statements run outside of a transaction: what runs in one is run again, and gets its meaning last.

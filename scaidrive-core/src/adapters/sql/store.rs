@@ -8,11 +8,12 @@ use sqlx::mysql::MySqlPool;
 use sqlx::sqlite::SqlitePool;
 
 use super::errors::{database, with_meaning};
+use super::replica::Replica;
 use super::sqlite::Writer;
 use super::statement::{Conn, sql};
-use super::{SqlRows, migrations, mysql, sqlite};
+use super::{SqlRows, galera, migrations, mysql, sqlite};
 use crate::model::{Error, Result, Timestamp};
-use crate::ports::metadata::LedgerReads;
+use crate::ports::metadata::{LedgerReads, ReportsRead};
 use crate::ports::{Clock, MetadataStore, Reads, WriteUnit};
 
 /// How often a SQLite file is looked at for commits of other processes.
@@ -24,12 +25,13 @@ pub struct SqlStore {
     database: Database,
     clock: Arc<dyn Clock>,
     seen_data_version: tokio::sync::Mutex<Option<i64>>,
+    replica: Option<Replica>,
 }
 
 #[derive(Debug)]
 enum Database {
     Sqlite { readers: SqlitePool, writer: Writer },
-    MySql { pool: MySqlPool },
+    MySql { pool: MySqlPool, is_galera: bool },
 }
 
 impl SqlStore {
@@ -37,24 +39,39 @@ impl SqlStore {
     ///
     /// A SQLite file is made if it is missing; its clock is `clock`, because it has none of its own.
     pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| unusable("it does not read scheme://…"))?;
+        let (scheme, rest) = parts(url)?;
         let database = match scheme {
             "sqlite" => {
                 let (readers, writer) = sqlite::open(rest, &clock).await?;
                 Database::Sqlite { readers, writer }
             }
             "mysql" | "mariadb" | "mysql+asyncmy" => {
-                Database::MySql { pool: mysql::open(&format!("mysql://{rest}")).await? }
+                let pool = mysql::open(&format!("mysql://{rest}")).await?;
+                let is_galera = galera::is_node(&pool).await?;
+                Database::MySql { pool, is_galera }
             }
             _ => return Err(unusable("the scheme must be sqlite, mysql, mariadb or mysql+asyncmy")),
         };
-        Ok(Self { database, clock, seen_data_version: tokio::sync::Mutex::new(None) })
+        Ok(Self { database, clock, seen_data_version: tokio::sync::Mutex::new(None), replica: None })
+    }
+
+    /// Reads reports from a server that copies what this one, a MariaDB, commits.
+    pub fn with_replica(self, url: &str) -> Result<Self> {
+        let (_, rest) = parts(url)?;
+        Ok(Self { replica: Some(Replica::new(&format!("mysql://{rest}"))?), ..self })
+    }
+
+    fn replica(&self) -> Option<(&Replica, &MySqlPool)> {
+        match &self.database {
+            Database::Sqlite { .. } => None,
+            Database::MySql { pool, .. } => self.replica.as_ref().map(|replica| (replica, pool)),
+        }
     }
 
     async fn rows(&self) -> Result<SqlRows<'static>> {
         let conn = match &self.database {
             Database::Sqlite { readers, .. } => readers.acquire().await.map(Conn::SqlitePool),
-            Database::MySql { pool } => pool.acquire().await.map(Conn::MySqlPool),
+            Database::MySql { pool, .. } => pool.acquire().await.map(Conn::MySqlPool),
         };
         let conn = conn.map_err(|error| with_meaning(database(error)))?;
         Ok(SqlRows::new(conn, Arc::clone(&self.clock)))
@@ -77,6 +94,10 @@ impl SqlStore {
     }
 }
 
+fn parts(url: &str) -> Result<(&str, &str)> {
+    url.split_once("://").ok_or_else(|| unusable("it does not read scheme://…"))
+}
+
 fn unusable(why: &str) -> Error {
     Error::Config { faults: vec![format!("SCAIDRIVE_DATABASE_URL: {why}")] }
 }
@@ -87,13 +108,44 @@ impl MetadataStore for SqlStore {
         Ok(Box::new(self.rows().await?))
     }
 
+    async fn replica(&self) -> Option<Box<dyn Reads>> {
+        let (replica, primary) = self.replica()?;
+        let reader = replica.reader(primary).await?;
+        Some(Box::new(SqlRows::new(Conn::MySqlPool(reader), Arc::clone(&self.clock))))
+    }
+
+    fn replica_failed(&self, error: &Error) {
+        if let Some((replica, _)) = self.replica() {
+            replica.failed(error);
+        }
+    }
+
+    async fn is_replica_there(&self) -> Option<bool> {
+        let (replica, primary) = self.replica()?;
+        Some(replica.is_there(primary).await)
+    }
+
+    fn take_reports(&self) -> ReportsRead {
+        self.replica().map(|(replica, _)| replica.take_reports()).unwrap_or_default()
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Reads>> {
+        // The transaction ends with its connection, which is given to nobody after that.
+        let conn = match &self.database {
+            Database::Sqlite { readers, .. } => Conn::SqliteOwn(sqlite::snapshot(readers).await?),
+            Database::MySql { pool, .. } => Conn::MySqlOwn(mysql::snapshot(pool).await?),
+        };
+        Ok(Box::new(SqlRows::new(conn, Arc::clone(&self.clock))))
+    }
+
     async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.write(unit).await,
-            Database::MySql { pool } => {
+            Database::MySql { pool, is_galera } => {
                 // On a task of its own: a caller that goes away must not leave half a transaction behind.
-                let (pool, clock) = (pool.clone(), Arc::clone(&self.clock));
-                let task = tokio::spawn(async move { mysql::write(&pool, &clock, unit.as_ref()).await });
+                let (pool, clock, is_galera) = (pool.clone(), Arc::clone(&self.clock), *is_galera);
+                let task =
+                    tokio::spawn(async move { mysql::write(&pool, &clock, is_galera, unit.as_ref()).await });
                 task.await.map_err(|error| Error::internal(format!("a write unit broke off: {error}")))?
             }
         }
@@ -109,7 +161,7 @@ impl MetadataStore for SqlStore {
     async fn migrate(&self) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
-            Database::MySql { pool } => mysql::migrate(pool).await?,
+            Database::MySql { pool, is_galera } => mysql::migrate(pool, *is_galera).await?,
         }
         match self.pending_migrations().await?.as_slice() {
             [] => Ok(()),
@@ -146,7 +198,7 @@ impl MetadataStore for SqlStore {
                 writer.close().await;
                 readers.close().await;
             }
-            Database::MySql { pool } => pool.close().await,
+            Database::MySql { pool, .. } => pool.close().await,
         }
     }
 }

@@ -176,6 +176,10 @@ impl TenancyWrites for SqlRows<'_> {
     }
 
     async fn lock_tree_shared(&mut self, tenant: TenantId, id: ShareId) -> Result<Option<Share>> {
+        // Rivals on other nodes meet nothing that was only locked.
+        if self.writes_locks {
+            return self.lock_tree(tenant, id).await;
+        }
         let lock = self.dialect().share_lock();
         self.share_row(tenant, id, lock).await
     }

@@ -39,7 +39,7 @@ pub use tree::{ChildQuery, ChildSort, SortKey, TreeReads, TreeWrites};
 pub use uploads::{MadeFile, PartRow, UploadChunk, UploadReads, UploadRow, UploadWrites};
 pub use webhooks::WebhookWrites;
 
-use crate::model::{Result, Timestamp};
+use crate::model::{Error, Result, Timestamp};
 
 /// Everything that can be read.
 pub trait Reads:
@@ -146,6 +146,15 @@ pub trait WriteUnit: Send + Sync {
     }
 }
 
+/// Where reports were read, where there is a copy of the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportsRead {
+    /// From the copy.
+    pub from_replica: u64,
+    /// From the database after all.
+    pub from_primary: u64,
+}
+
 /// The database.
 ///
 /// Contract (`testing::metadata` holds every adapter to it): `write` runs the unit in one transaction that
@@ -158,6 +167,28 @@ pub trait WriteUnit: Send + Sync {
 pub trait MetadataStore: Send + Sync + fmt::Debug {
     /// Returns rows to read from, outside any transaction: each query sees what is committed when it starts.
     async fn read(&self) -> Result<Box<dyn Reads>>;
+
+    /// Returns rows of a copy that has all that is committed by now, to spare the database reports; nothing where there
+    /// is no copy, or it is behind or away.
+    async fn replica(&self) -> Option<Box<dyn Reads>> {
+        None
+    }
+
+    /// Says that what was read from the copy broke off.
+    fn replica_failed(&self, _error: &Error) {}
+
+    /// Looks whether the copy answers and has all that is committed; nothing where there is none.
+    async fn is_replica_there(&self) -> Option<bool> {
+        None
+    }
+
+    /// Returns where reports were read since this was asked last.
+    fn take_reports(&self) -> ReportsRead {
+        ReportsRead::default()
+    }
+
+    /// Returns rows to read from that are all of one instant, however much is read and whatever is committed meanwhile.
+    async fn snapshot(&self) -> Result<Box<dyn Reads>>;
 
     /// Runs the unit in a transaction and commits it.
     async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()>;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub(super) use self::enforce::{Warning, check_pending, enforce};
-pub use self::usage::{UsageInfo, UserUsages, group_usage, tenant_usage, user_usage, user_usages};
+pub use self::usage::{UsageInfo, UserUsages, group_usage, prove, tenant_usage, user_usage, user_usages};
 use super::access::{self, Right};
 use super::mutation::{self, Mutation, Tx};
 use super::users::check_admin;
