@@ -71,6 +71,8 @@ impl Load {
         let cursor = load.caller.get("/sync/changes").await["cursor"].as_u64().unwrap();
         let work = Work { stop: Arc::clone(&load.follower_stop), ..load.work("the follower of the feed", 0) };
         load.follower.spawn(readers::follow(work, cursor));
+        let work = load.work("who reads reports", 0);
+        load.clients.spawn(readers::reports(work));
         for number in 0..2 {
             let work = load.work("a writer of batches", number);
             load.clients.spawn(writers::batches(work));
