@@ -124,6 +124,11 @@ impl Load {
         });
     }
 
+    /// Waits until so many requests have failed since the tally was taken last.
+    pub(crate) fn await_failures(&self, number: usize) {
+        off_the_runtime(|| await_that("requests to fail", || self.tally.failures() >= number));
+    }
+
     /// Lets every client end what it is at, then demands that nothing acknowledged is lost, and nothing else is there.
     pub(crate) async fn finish(mut self) {
         self.stop.store(true, Ordering::SeqCst);
