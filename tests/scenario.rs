@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "scenario/files.rs"]
+mod files;
 #[path = "scenario/permissions.rs"]
 mod permissions;
 #[path = "scenario/sync_client.rs"]
@@ -18,17 +20,7 @@ use reqwest::multipart::{Form, Part};
 use scaidrive_embed::ScaiDrive;
 use serde_json::{Value, json};
 
-/// What is written: path, then the bytes of each version.
-fn scenario() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let large =
-        |seed: u8| (0..2_500_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8 ^ seed).collect();
-    vec![
-        ("plain.txt", vec![b"one".to_vec()]),
-        ("docs/plan.odt", vec![b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]),
-        ("docs/deep/er/large.bin", vec![large(0), large(1)]),
-        ("docs/\u{dc}bung 1; \"x\".txt", vec![Vec::new(), b"no longer empty".to_vec()]),
-    ]
-}
+use crate::files::scenario;
 
 /// Path to number of versions, size and checksum of the current one.
 type State = BTreeMap<String, (usize, u64, String)>;

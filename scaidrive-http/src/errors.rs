@@ -102,7 +102,7 @@ impl Failure {
     pub(crate) fn invalid(faults: Vec<Fault>) -> Self {
         let message = faults.iter().fold(String::new(), |mut all, fault| {
             let gap = if all.is_empty() { "" } else { "; " };
-            let name = fault.loc.last().map_or("", String::as_str);
+            let name = if fault.loc.len() > 1 { fault.loc[1..].join(".") } else { fault.loc.concat() };
             // Writing to a string cannot fail.
             let _ = write!(all, "{gap}{name}: {}", fault.msg);
             all

@@ -48,10 +48,15 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Tells whether no more requests are wanted.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Returns whether requests are welcome, and the body that says why.
     pub(crate) async fn ready(&self) -> (bool, Value) {
         let checks = self.checks().await;
-        let ready = checks.database && checks.storage && !self.draining.load(Ordering::Relaxed);
+        let ready = checks.database && checks.storage && !self.is_draining();
         let others = [("redis", checks.redis), ("scaikey", checks.scaikey), ("replica", checks.replica)];
         let status = match (ready, others.iter().any(|(_, well)| *well == Some(false))) {
             (false, _) => "not_ready",

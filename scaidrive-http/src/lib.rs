@@ -17,6 +17,7 @@ mod nudges;
 mod once;
 mod openapi;
 mod pages;
+mod pointed;
 mod query;
 mod reply;
 mod request;

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::body::{self, MAX_JSON};
 use crate::errors::{Failure, Fault};
 use crate::once::asked_for;
+use crate::pointed::{Step, scalar_at};
 use crate::query::Query;
 use crate::socket::Presence;
 
@@ -111,7 +112,10 @@ impl Request {
             error.is_data() || (error.to_string().starts_with("expected value") && is_a_value())
         };
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            if is_shape(error.inner()) { shape_failure(&Value::Null, &error) } else { no_json(error.inner()) }
+            if !is_shape(error.inner()) {
+                return no_json(error.inner());
+            }
+            shape_failure(&error, |way| scalar_at(&text, way))
         })?;
         reader.end().map_err(|error| no_json(&error))?;
         Ok(read)
@@ -148,22 +152,52 @@ impl Request {
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Failure::bad_request(format!("The body is no JSON: {error}")))?;
-    serde_path_to_error::deserialize(&value).map_err(|error| shape_failure(&value, &error))
+    let at = |way: &[Step]| {
+        let step = |at: &Value, step: &Step| match step {
+            Step::Field(name) => at.get(name).cloned(),
+            Step::Element(number) => at.get(number).cloned(),
+        };
+        way.iter().try_fold(value.clone(), |at, next| step(&at, next)).unwrap_or_default()
+    };
+    serde_path_to_error::deserialize(&value).map_err(|error| shape_failure(&error, at))
 }
 
-fn shape_failure(value: &Value, error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    let message = error.inner().to_string();
-    let mut loc = vec!["body".to_owned()];
-    let path = error.path().to_string();
-    loc.extend(path.split('.').filter(|part| !matches!(*part, "" | "." | "?")).map(str::to_owned));
+/// Returns the failure that names the field which is not as it must be; `at` looks up what was given there.
+fn shape_failure(
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    at: impl Fn(&[Step]) -> Value,
+) -> Failure {
+    let message = plain(error.inner());
+    let mut way: Vec<Step> = error.path().iter().filter_map(step).collect();
     // Serde names what is missing in its message, not in the path.
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     let kind = if missing.is_some() { "missing" } else { "value_error" };
-    loc.extend(missing.map(str::to_owned));
+    way.extend(missing.map(|name| Step::Field(name.to_owned())));
     let msg = without_middle(&message);
-    let input = loc[1..].iter().try_fold(value, |at, key| at.get(key)).unwrap_or(&Value::Null);
-    let input = if input.is_object() || input.is_array() { Value::Null } else { short(input) };
+    let input = at(&way);
+    let input = if input.is_object() || input.is_array() { Value::Null } else { short(&input) };
+    let loc = std::iter::once("body".to_owned()).chain(way.iter().map(Step::to_string)).collect();
     Failure::invalid(vec![Fault { kind, loc, msg, input }])
+}
+
+fn step(segment: &serde_path_to_error::Segment) -> Option<Step> {
+    use serde_path_to_error::Segment;
+    match segment {
+        Segment::Seq { index } => Some(Step::Element(*index)),
+        Segment::Map { key } => Some(Step::Field(key.clone())),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+/// Returns what is wrong, without where in the text that is: the field says it.
+fn plain(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match message.strip_suffix(&place).unwrap_or(&message) {
+        // What is there is no text.
+        "expected value" => "invalid type: expected one of the words that may stand here".to_owned(),
+        plain => plain.to_owned(),
+    }
 }
 
 /// Cuts the middle out of a long message: what was sent stands there, between what was wrong with it and what may be.

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use futures_util::FutureExt;
+use hyper::Version;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -14,6 +17,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::app::App;
 use crate::dispatch::{self, Origin};
+use crate::reply::Body;
 use crate::routes::Audience;
 use crate::socket::{Presence, Socket};
 
@@ -22,6 +26,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long requests under way may take after the stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(30);
+
+/// How long connections that were opened last may take to bring their request, of those that had notice.
+const LAST_ARRIVALS: Duration = Duration::from_secs(1);
 
 /// Bytes kept for the head of a request; the limit that is told lies below, see `dispatch`.
 const HEAD_BUFFER: usize = 64 << 10;
@@ -62,10 +69,20 @@ impl Server {
                 () = &mut stop => break,
             }
         }
-        drop(self.listener);
+        self.close(&protocol, &graceful).await;
         if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way after 30 s and were cut off");
         }
+    }
+
+    /// Stops listening. Who is connected already, a balancer with a request in hand, is not turned away for it.
+    async fn close(self, protocol: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown) {
+        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
+            self.serve(protocol, graceful, stream, peer);
+        }
+        drop(self.listener);
+        // Where nobody waits for a drain, nobody waits for this.
+        tokio::time::sleep(self.app.config.drain_delay.min(LAST_ARRIVALS)).await;
     }
 
     fn serve(
@@ -82,7 +99,7 @@ impl Server {
         let origin = Origin { audience: self.audience, peer, presence: presence.clone() };
         let service = tower::service_fn(move |request| {
             let (app, origin) = (app.clone(), origin.clone());
-            async move { Ok::<_, std::convert::Infallible>(dispatch::answer(app, origin, request).await) }
+            async move { Ok::<_, std::convert::Infallible>(answer(app, origin, request).await) }
         });
         let service =
             tower::ServiceBuilder::new().layer(cors(&self.app.config.cors_origins)).service(service);
@@ -99,6 +116,18 @@ impl Server {
             }
         });
     }
+}
+
+/// Answers; from the time that no more requests are wanted, the last on its connection. Else a balancer would keep that,
+/// and have its next request on the way when it is closed.
+async fn answer(app: App, origin: Origin, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+    let (own, has_own_end) = (app.clone(), request.version() >= Version::HTTP_2);
+    let mut response = dispatch::answer(app, origin, request).await;
+    let is_upgraded = response.status() == hyper::StatusCode::SWITCHING_PROTOCOLS;
+    if own.health.is_draining() && !has_own_end && !is_upgraded {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn protocol() -> auto::Builder<TokioExecutor> {

@@ -57,6 +57,16 @@ await() {
 # started DIR NAME PID: remembers what to stop.
 started() { echo "$3" > "$1/$2.pid"; }
 
+# launch DIR NAME COMMAND…: starts a part by DIR/start-NAME, which starts it again after it was killed.
+launch() {
+  local dir=$1 name=$2; shift 2
+  { echo '#!/usr/bin/env bash'; printf 'exec'; printf ' %q' "$@"; printf ' >> %q 2>&1\n' "$dir/$name.log"; } \
+    > "$dir/start-$name"
+  chmod 700 "$dir/start-$name"
+  "$dir/start-$name" &
+  started "$dir" "$name" $!
+}
+
 export_to() { printf 'export %s=%q\n' "$2" "$3" >> "$1/env"; }
 
 # install_mariadb DIR DATA: makes an empty MariaDB.
@@ -76,13 +86,12 @@ start_mariadb() {
   port=$(free_port); password=$(secret); user=$(id -un)
   install_mariadb "$dir" "$data"
   # What the replica begins with, before anybody has written anything.
-  cp -r "$data" "$dir/mariadb-replica"
+  cp -r "$data" "$dir/replica-data"
   # Its own files, its own port; commits are flushed to disk as in production.
-  mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" --port="$port" \
-    --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
+  launch "$dir" mariadb mariadbd --no-defaults --user="$user" --datadir="$data" --socket="$dir/mariadb.sock" \
+    --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/mariadbd.own" --innodb-flush-log-at-trx-commit=1 \
     --innodb-buffer-pool-size=256M --innodb-log-file-size=128M --max-connections=400 \
-    --character-set-server=utf8mb4 --log-bin --server-id=1 > "$dir/mariadb.log" 2>&1 &
-  started "$dir" mariadb $!
+    --character-set-server=utf8mb4 --log-bin --server-id=1
   await 60 ask "$dir/mariadb.sock" 'SELECT 1' \
     || { say "MariaDB did not start:"; tail -20 "$dir/mariadb.log" >&2; return 1; }
   ask "$dir/mariadb.sock" "$(user_of_tests "$password")"
@@ -95,37 +104,36 @@ user_of_tests() {
   printf %s "CREATE USER scaidrive@'%' IDENTIFIED BY '$1'; GRANT ALL ON *.* TO scaidrive@'%' WITH GRANT OPTION"
 }
 
-# run_replica DIR PORT: starts the process of the replica, which may have run before.
-run_replica() {
-  local dir=$1 port=$2
-  # Databases called replica_… alone: what all the other tests write need not be written twice.
-  mariadbd --no-defaults --user="$(id -un)" --datadir="$dir/mariadb-replica" --socket="$dir/mariadb-replica.sock" \
-    --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/mariadbd-replica.own" --server-id=2 \
-    --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 \
-    --replicate-wild-do-table='replica\_%.%' --relay-log=relay --relay-log-recovery=1 --read-only=1 > "$dir/mariadb-replica.log" 2>&1 &
-  started "$dir" mariadb-replica $!
-  await 60 ask "$dir/mariadb-replica.sock" 'SELECT 1' \
-    || { say "the replica did not start:"; tail -20 "$dir/mariadb-replica.log" >&2; return 1; }
-}
+# Databases whose changes the replica copies: those called replica_… alone, since what all the other tests write need not
+# be written twice.
+replicated='replica\_%.%'
 
 # A second MariaDB that copies what the first one commits.
 start_replica() {
   local dir=$1 primary=$2 password=$3 port
   port=$(free_port)
-  run_replica "$dir" "$port"
-  ask "$dir/mariadb-replica.sock" "$(user_of_tests "$password"); \
+  launch "$dir" replica mariadbd --no-defaults --user="$(id -un)" --datadir="$dir/replica-data" \
+    --socket="$dir/replica.sock" --port="$port" --bind-address=127.0.0.1 --pid-file="$dir/replica.own" --server-id=2 \
+    --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 \
+    --replicate-wild-do-table="$replicated" --relay-log=relay --relay-log-recovery=1 --read-only=1
+  await_replica "$dir" || return 1
+  ask "$dir/replica.sock" "$(user_of_tests "$password"); \
     CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=$primary, MASTER_USER='scaidrive', \
     MASTER_PASSWORD='$password', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE"
   export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_URL "mysql://scaidrive:$password@127.0.0.1:$port/"
-  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_SOCKET "$dir/mariadb-replica.sock"
+  export_to "$dir" SCAIDRIVE_TEST_MYSQL_REPLICA_SOCKET "$dir/replica.sock"
+}
+
+await_replica() {
+  await 60 ask "$1/replica.sock" 'SELECT 1' \
+    || { say "the replica did not start:"; tail -20 "$1/replica.log" >&2; return 1; }
 }
 
 start_redis() {
   local dir=$1 port
   need redis-server redis-server || return 0
   port=$(free_port)
-  redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no > "$dir/redis.log" 2>&1 &
-  started "$dir" redis $!
+  launch "$dir" redis redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no
   await 20 redis-cli -p "$port" ping || { say "Redis did not start"; return 1; }
   export_to "$dir" SCAIDRIVE_TEST_REDIS_URL "redis://127.0.0.1:$port/0"
 }
@@ -148,8 +156,7 @@ start_moto() {
       || { rm -rf "$venv"; say "SKIPPED: moto could not be installed"; return 0; }
   fi
   port=$(free_port)
-  "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" > "$dir/moto.log" 2>&1 &
-  started "$dir" moto $!
+  launch "$dir" moto "$venv/bin/moto_server" -H 127.0.0.1 -p "$port"
   await 60 curl -fs -X PUT "http://127.0.0.1:$port/scaidrive-test" \
     || { say "moto did not start:"; tail -5 "$dir/moto.log" >&2; return 1; }
   export_s3 "$dir" "http://127.0.0.1:$port" us-east-1 test test
@@ -182,8 +189,7 @@ s3_region = "garage"
 api_bind_addr = "127.0.0.1:$s3"
 root_domain = ".s3.garage"
 TOML
-  RUST_LOG=warn "$garage" -c "$config" server > "$dir/garage.log" 2>&1 &
-  started "$dir" garage $!
+  launch "$dir" garage env RUST_LOG=warn "$garage" -c "$config" server
   await 30 "$garage" -c "$config" status || { say "Garage did not start:"; tail -5 "$dir/garage.log" >&2; return 1; }
   node=$("$garage" -c "$config" node id -q 2>/dev/null | cut -d@ -f1)
   "$garage" -c "$config" layout assign -z here -c 50G "$node" > "$dir/garage-setup.log" 2>&1
@@ -209,7 +215,7 @@ export_python() {
 
 # OpenID Connect providers: npm's oidc-provider, which stays in the cache.
 start_oidc() {
-  local dir=$1 port home=$cache/oidc
+  local dir=$1 port standing home=$cache/oidc
   need node nodejs && need npm npm || return 0
   if [ ! -d "$home/node_modules/oidc-provider" ]; then
     say "installing oidc-provider"
@@ -217,20 +223,24 @@ start_oidc() {
     npm install --no-audit --no-fund --prefix "$home" oidc-provider@9 > "$dir/npm.log" 2>&1 \
       || { say "SKIPPED: oidc-provider could not be installed"; return 0; }
   fi
-  port=$(free_port)
-  MODULES="$home" node "$(dirname "${BASH_SOURCE[0]}")/oidc/provider.mjs" "$port" > "$dir/oidc.log" 2>&1 &
-  started "$dir" oidc $!
+  port=$(free_port); standing=$(free_port)
+  launch "$dir" oidc env MODULES="$home" node "$(dirname "${BASH_SOURCE[0]}")/oidc/provider.mjs" "$port" \
+    "$standing" "$dir/oidc.keys"
   await 30 curl -fs "http://127.0.0.1:$port/" \
     || { say "oidc-provider did not start:"; tail -5 "$dir/oidc.log" >&2; return 1; }
   export_to "$dir" SCAIDRIVE_TEST_OIDC_URL "http://127.0.0.1:$port"
+  export_to "$dir" SCAIDRIVE_TEST_OIDC_STANDING "http://127.0.0.1:$standing"
 }
 
 stop_all() {
   local dir=$1 file pid
+  # All of them are told first: servers take their time.
+  for file in "$dir"/*.pid; do
+    if [ -e "$file" ]; then kill "$(cat "$file")" 2>/dev/null || true; fi
+  done
   for file in "$dir"/*.pid; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
-    kill "$pid" 2>/dev/null || true
     for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null || true
     rm -f "$file"

@@ -1,16 +1,16 @@
-//! The processes: a server on a drive of its own, and the devices that sync with it.
+//! The processes: a server on a drive of its own, or a cluster that is there, and the devices that sync with it.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::cluster::{Cluster, Part, variable};
 use crate::line::Line;
-use crate::variable;
 
 /// Returns one of the programs, as they were built beside this test or as it was told.
 fn program(name: &str) -> Command {
@@ -64,6 +64,8 @@ impl Drop for Process {
 pub(crate) struct House {
     // First, so that they end before the directory goes.
     server: Process,
+    /// The cluster that is there in the place of the server, and how many of its parts were killed.
+    cluster: Option<(Cluster, AtomicUsize)>,
     pub(crate) first: Device,
     pub(crate) second: Device,
     port: Arc<AtomicU16>,
@@ -71,7 +73,23 @@ pub(crate) struct House {
 }
 
 impl House {
+    /// Returns a house at the cluster that the tests are told of, or else one with a server of its own.
     pub(crate) fn new() -> Self {
+        if variable("SCAIDRIVE_CLUSTER").is_some() { Self::at_a_cluster() } else { Self::alone() }
+    }
+
+    fn at_a_cluster() -> Self {
+        let (dir, cluster) = (tempfile::tempdir().unwrap(), Cluster::open().unwrap());
+        let tenant = cluster.tenant();
+        cluster.cli(&["--tenant", &tenant.id, "--user", "boss", "share", "create", "S"]);
+        let port = Arc::new(AtomicU16::new(cluster.url.rsplit(':').next().unwrap().parse().unwrap()));
+        let device = |name| Device::new(name, dir.path(), &tenant.token, Line::open(Arc::clone(&port)));
+        let (first, second) = (device("first"), device("second"));
+        let cluster = Some((cluster, AtomicUsize::new(0)));
+        Self { server: Process::default(), cluster, first, second, port, dir }
+    }
+
+    fn alone() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         ran(admin(&data).args(["init"]));
@@ -84,7 +102,7 @@ impl House {
         let port = Arc::new(AtomicU16::new(0));
         let device = |name| Device::new(name, dir.path(), &token, Line::open(Arc::clone(&port)));
         let (first, second) = (device("first"), device("second"));
-        let house = Self { server: Process::default(), first, second, port: Arc::clone(&port), dir };
+        let house = Self { server: Process::default(), cluster: None, first, second, port, dir };
         house.start_server();
         house
     }
@@ -98,6 +116,9 @@ impl House {
     }
 
     pub(crate) fn start_server(&self) {
+        if let Some((cluster, killed)) = &self.cluster {
+            return Self::next_api(cluster, killed.fetch_add(1, Ordering::SeqCst)).start();
+        }
         let mut child = program("scaidrive-server")
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .env("SCAIDRIVE_DATA_DIR", self.path("data"))
@@ -112,7 +133,15 @@ impl House {
     }
 
     pub(crate) fn kill_server(&self) {
-        self.server.kill();
+        match &self.cluster {
+            Some((cluster, killed)) => Self::next_api(cluster, killed.load(Ordering::SeqCst)).kill(),
+            None => self.server.kill(),
+        }
+    }
+
+    /// Returns the api whose turn it is.
+    fn next_api(cluster: &Cluster, killed: usize) -> Part {
+        cluster.part(["api-1", "api-2", "api-3"][killed % 3])
     }
 
     /// Demands that `diff` finds nothing.
@@ -122,8 +151,11 @@ impl House {
         assert_eq!(ran(&mut diff), "");
     }
 
-    /// Stops the server, and checks what it holds.
+    /// Stops the server, and checks what it holds; a cluster goes on meanwhile.
     pub(crate) fn fsck(&self) {
+        if let Some((cluster, _)) = &self.cluster {
+            return cluster.check();
+        }
         self.server.stop(&self.path("server.log"));
         ran(admin(&self.path("data")).args(["fsck", "--deep"]));
     }

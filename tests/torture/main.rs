@@ -2,11 +2,15 @@
 //! while all three are killed in turn. In the end both directories are alike, and as whoever worked in them left them.
 //!
 //! `SCAIDRIVE_TORTURE=long` makes it large: 20,000 files, 1 GiB. `SCAIDRIVE_TEST_PROGRAMS` names a directory of other
-//! builds of the programs. What it took is told on standard error.
+//! builds of the programs. What it took is told on standard error. Where `SCAIDRIVE_CLUSTER` names a cluster, that takes the
+//! server's place: the devices sync through its nginx, and its api are killed in turn.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod acts;
+#[expect(dead_code, unused_imports, reason = "the tests of the cluster need more of it")]
+#[path = "../cluster/cluster.rs"]
+mod cluster;
 mod house;
 mod line;
 mod tree;
@@ -16,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::acts::Acts;
+use crate::cluster::variable;
 use crate::house::{Device, House};
 use crate::tree::Tree;
 
@@ -36,12 +41,6 @@ fn size() -> Size {
         }
         _ => Size { copied: 1000, edited: 200, tracked: 200, renames: 100, large: 64 << 20, kills: 9 },
     }
-}
-
-/// Reads how the test is to be run.
-fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "the test is told how large it is to be")]
-    std::env::var(name).ok()
 }
 
 /// Waits until both devices hold this; tells what is missing where that takes very long.

@@ -86,9 +86,10 @@ impl Engine {
     }
 }
 
-/// Tells whether a server that was at one position and is at another one now forgot something in between.
+/// Tells whether a server that was at one position and is at another one now forgot something in between. What it forgot
+/// is missing from how much further it goes on, so that the distance alone does not tell.
 fn went_back(before: i64, now: i64) -> bool {
-    now < before || now - before >= AFTER_RESTORE
+    now < before || before / AFTER_RESTORE != now / AFTER_RESTORE
 }
 
 #[cfg(test)]
@@ -99,5 +100,7 @@ mod tests {
     fn only_a_restored_server_is_taken_for_one() {
         assert!(!went_back(5, 5) && !went_back(5, 900_000_000));
         assert!(went_back(5, 4) && went_back(5, 1_000_000_005));
+        assert!(went_back(86, 1_000_000_062), "the backup was made at 62");
+        assert!(went_back(1_000_000_086, 2_000_000_062) && !went_back(1_000_000_062, 1_000_000_086));
     }
 }

@@ -20,7 +20,8 @@ use crate::state::Record;
 /// The most changes in one call.
 const MOST_CHANGES: usize = 1000;
 
-/// Bytes of files after which a call is made, so that much work is never at stake at once.
+/// Bytes of files in one call, so that much work is never at stake at once; a file that is larger goes alone. The server
+/// takes a little more.
 const BATCH_BYTES: u64 = 256 << 20;
 
 /// Bytes and chunks in memory at once, for each transfer under way.
@@ -41,8 +42,12 @@ impl Engine {
         while left.peek().is_some() {
             self.control.check().await?;
             let (mut slice, mut bytes) = (Vec::new(), 0);
-            while let Some(step) = left.next_if(|_| slice.len() < MOST_CHANGES && bytes < BATCH_BYTES) {
-                bytes += step.source().map_or(0, |source| source.stamp.size);
+            let size = |step: &RemoteStep| step.source().map_or(0, |source| source.stamp.size);
+            let fits = |step: &RemoteStep, count: usize, bytes: u64| {
+                count == 0 || (count < MOST_CHANGES && bytes.saturating_add(size(step)) <= BATCH_BYTES)
+            };
+            while let Some(step) = left.next_if(|step| fits(step, slice.len(), bytes)) {
+                bytes += size(&step);
                 slice.push(step);
             }
             self.send_slice(slice, &mut created, round).await?;
@@ -121,6 +126,12 @@ impl Engine {
             Err(error @ (Error::NotFound(_) | Error::Denied(_))) => {
                 self.commit(vec![Record::Answered])?;
                 return Err(if matches!(error, Error::NotFound(_)) { Error::ShareLost } else { error });
+            }
+            // Nor was any of this: it told how far we had read a log that is another one by now. The next round looks at
+            // what is there, and plans anew.
+            Err(Error::CursorExpired) => {
+                round.failed += 1;
+                return self.commit(vec![Record::Answered]);
             }
             Err(error @ Error::Refused { .. }) => {
                 return self.apply_less(batch, &error, created, round).await;

@@ -31,7 +31,10 @@ impl SharePath {
     /// the wire calls it.
     pub fn parse_exact(field: &str, text: &str) -> Result<Self, FieldError> {
         // One more than there may be is enough to see that there are too many.
-        let names = text.strip_prefix('/').unwrap_or(text).split('/').take(MAX_DEPTH + 1);
+        let Some(names) = text.strip_prefix('/') else {
+            return Err(FieldError::new(field, "must begin with /, as all paths of a share do", text));
+        };
+        let names = names.split('/').take(MAX_DEPTH + 1);
         let names = names
             .map(|part| FileName::parse(part).map_err(|fault| FieldError::new(field, fault.message, text)))
             .collect::<Result<Vec<_>, _>>()?;

@@ -114,6 +114,13 @@ impl UsageChanges {
         }
     }
 
+    /// Adds other changes to these.
+    pub fn add(&mut self, more: &Self) {
+        for (target, delta) in &more.0 {
+            *self.0.entry(target.clone()).or_default() += *delta;
+        }
+    }
+
     /// Returns the targets and their deltas in lock order; the tenant is always among them.
     pub fn into_sorted(mut self) -> Vec<(UsageTarget, UsageDelta)> {
         self.0.entry(UsageTarget::Tenant).or_default();

@@ -556,6 +556,21 @@ pub(super) async fn unjudged_all(
     Ok(rows.seen_chains(caller, ids).await?.into_iter().map(|seen| located(caller, seen)).collect())
 }
 
+/// Returns children of a place, whatever the caller may do to them, in no order: with one query a thousand, and none where
+/// nothing below the root has entries.
+pub(super) async fn children_at(
+    rows: &mut dyn Reads,
+    caller: &Caller,
+    place: &Place,
+    nodes: &[Node],
+) -> Result<Vec<Located>> {
+    if place.share.has_acl && !caller.is_admin() {
+        let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+        return unjudged_all(rows, caller, &ids).await;
+    }
+    Ok(nodes.iter().map(|node| place.child(node)).collect())
+}
+
 fn located(caller: &Caller, seen: SeenChain) -> Located {
     let standpoint = Standpoint::of(caller, &seen.share);
     Located::judged(standpoint, seen.share.share, seen.nodes)

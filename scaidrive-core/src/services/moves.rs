@@ -77,7 +77,10 @@ pub(super) async fn put_at(
         let mut change = tree::change(&node, kind, path.clone());
         change.old_path = Some(found.path());
         let id = tx.change(change);
-        if moved && inherits_other_entries(tx, found, place).await? {
+        if moved
+            && found.node().id.as_folder().is_some()
+            && reads_differ(tx, found.ancestors(), place).await?
+        {
             tx.change(tree::access_changed(&node, path.clone()));
         }
         id
@@ -108,13 +111,47 @@ async fn lock_both(tx: &mut Tx<'_>, id: NodeId, parent: ParentId) -> Result<(Loc
     }
 }
 
-/// Tells whether what a moved folder holds may be seen by others than before: whether anything that lies above it on one
-/// side alone has entries of its own, or does not inherit.
-async fn inherits_other_entries(tx: &mut Tx<'_>, found: &Located, place: &Place) -> Result<bool> {
-    if found.node().id.as_folder().is_none() || !found.share.has_acl {
+/// Puts what a folder of the same share holds at a place where the names that are told are free, all checked and locked,
+/// and tells the world of each.
+pub(super) async fn put_all(
+    tx: &mut Tx<'_>,
+    from: &Place,
+    place: &Place,
+    items: Vec<(Node, FileName)>,
+) -> Result<()> {
+    let differs = reads_differ(tx, from.chain(), place).await?;
+    let (tenant, by) = (tx.caller.tenant, tx.caller.user.clone());
+    let keeps_name = |(node, name): &&(Node, FileName)| node.name == *name;
+    let ids: Vec<NodeId> = items.iter().filter(keeps_name).map(|(node, _)| node.id).collect();
+    tx.rows.set_parent(tenant, &ids, place.id(), &by).await?;
+    let (above, below) = (from.path_of(""), place.path_of(""));
+    for (before, name) in items {
+        let old_path = format!("{above}{}", before.name);
+        let is_renamed = before.name != name;
+        let node = Node { parent: place.id(), name, modified_by: by.clone(), ..before };
+        if is_renamed {
+            tx.rows.update_node(&node).await?;
+        }
+        let path = format!("{below}{}", node.name);
+        let mut change = tree::change(&node, ChangeKind::Moved, path.clone());
+        change.old_path = Some(old_path.clone());
+        tx.change(change);
+        if differs && node.id.as_folder().is_some() {
+            tx.change(tree::access_changed(&node, path.clone()));
+        }
+        let from = serde_json::json!({ "from": old_path });
+        tx.audit(tree::audit("move", node.id, path).with(from));
+    }
+    Ok(())
+}
+
+/// Tells whether what a folder holds that moves from below these nodes to another place may be seen by others than
+/// before: whether anything that lies above it on one side alone has entries of its own, or does not inherit.
+async fn reads_differ(tx: &mut Tx<'_>, before: &[Node], place: &Place) -> Result<bool> {
+    if !place.share.has_acl {
         return Ok(false);
     }
-    let (before, after) = (found.ancestors(), place.chain());
+    let after = place.chain();
     let on_one_side = |side: &[Node], other: &[Node]| {
         side.iter().filter(|node| other.iter().all(|same| same.id != node.id)).cloned().collect::<Vec<_>>()
     };

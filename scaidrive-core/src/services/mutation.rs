@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use ulid::Ulid;
 
 use super::letters::{self, Addressed};
+use super::transaction::AWAY;
 use super::{identity, once, quotas};
 use crate::Drive;
 use crate::model::{
@@ -107,6 +108,17 @@ impl Tx<'_> {
         self.effects.changes.len() + self.effects.audit.len() + self.effects.jobs.len()
     }
 
+    /// Writes what was charged since the last time and judges all of it, which is added to `charged`, by every quota: for
+    /// a mutation that finds out how far it gets, and comes to nothing.
+    pub(super) async fn rehearse(&mut self, charged: &mut UsageChanges) -> Result<()> {
+        let tenant = self.caller.tenant;
+        let more = std::mem::take(&mut self.effects.usage);
+        charged.add(&more);
+        self.rows.advance(tenant, &more.into_sorted(), 0).await?;
+        let all = charged.clone().into_sorted();
+        quotas::enforce(self.rows, tenant, &all, &self.effects.announced, self.now).await.map(drop)
+    }
+
     /// Tells administrators.
     pub fn audit(&mut self, event: AuditEvent) {
         self.effects.audit.push(event);
@@ -193,6 +205,7 @@ async fn run_for<M: Mutation>(
                     break;
                 }
             }
+            Err(Error::CommitUnknown { .. }) => return Err(Error::unavailable("the database", AWAY)),
             Err(error) => return Err(error),
         }
     }

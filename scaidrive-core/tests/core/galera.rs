@@ -129,7 +129,7 @@ impl MetadataStore for Cluster {
     }
 
     async fn foreign_commit(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn close(&self) {

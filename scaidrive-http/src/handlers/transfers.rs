@@ -56,8 +56,8 @@ pub(crate) async fn download(caller: Caller, request: Request) -> Answer {
     let sender =
         Sender { drive: request.app.drive.clone(), sent: request.app.metrics.downloads(caller.tenant) };
     let mut response = match ranges.as_deref() {
-        None => sender.whole(&readable),
-        Some([only]) => sender.one_range(&readable, *only),
+        None => sender.whole(&readable).await?,
+        Some([only]) => sender.one_range(&readable, *only).await?,
         Some(several) => sender.several_ranges(&readable, several),
     };
     describe(&mut response, &readable);
@@ -108,15 +108,16 @@ impl Sender {
             .boxed()
     }
 
-    fn whole(&self, readable: &Readable) -> Response<Body> {
-        sized(StatusCode::OK, readable, readable.size, self.stream(readable, None))
+    async fn whole(&self, readable: &Readable) -> Result<Response<Body>, Error> {
+        let bytes = begun(self.stream(readable, None)).await?;
+        Ok(sized(StatusCode::OK, readable, readable.size, bytes))
     }
 
-    fn one_range(&self, readable: &Readable, range: ByteRange) -> Response<Body> {
-        let mut response =
-            sized(StatusCode::PARTIAL_CONTENT, readable, range.len(), self.stream(readable, Some(range)));
+    async fn one_range(&self, readable: &Readable, range: ByteRange) -> Result<Response<Body>, Error> {
+        let bytes = begun(self.stream(readable, Some(range))).await?;
+        let mut response = sized(StatusCode::PARTIAL_CONTENT, readable, range.len(), bytes);
         reply::set(response.headers_mut(), CONTENT_RANGE, &content_range(range, readable.size));
-        response
+        Ok(response)
     }
 
     fn several_ranges(&self, readable: &Readable, ranges: &[ByteRange]) -> Response<Body> {
@@ -141,6 +142,14 @@ impl Sender {
         reply::set(response.headers_mut(), CONTENT_TYPE, &kind);
         response
     }
+}
+
+/// Awaits the first bytes: while they cannot be had, the client can be told so, which it cannot later.
+async fn begun(
+    mut bytes: BoxStream<'static, Result<Bytes, Error>>,
+) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+    let first = bytes.try_next().await?;
+    Ok(stream::iter(first.map(Ok)).chain(bytes).boxed())
 }
 
 fn once(text: String) -> BoxStream<'static, Result<Bytes, Error>> {

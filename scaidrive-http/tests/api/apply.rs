@@ -177,6 +177,107 @@ async fn batches_that_cannot_be_read_change_nothing() {
     server.stop_and_check().await;
 }
 
+/// Returns changes that cannot be read: where that is told of which input, and how the message begins.
+fn unreadable() -> Vec<(Value, Vec<&'static str>, Value, &'static str)> {
+    let change = |field: &str, value: Value| with_field(folder(1), field, value);
+    vec![
+        (change("size", json!(-1)), vec!["changes", "1", "size"], json!(-1), "changes.1.size: invalid value"),
+        (
+            change("new_path", json!(7)),
+            vec!["changes", "1", "new_path"],
+            json!(7),
+            "changes.1.new_path: invalid type: integer `7`, expected a string",
+        ),
+        (
+            change("change_type", json!("exploded")),
+            vec!["changes", "1", "change_type"],
+            json!("exploded"),
+            "changes.1.change_type: ",
+        ),
+        (
+            change("resource_type", Value::Null),
+            vec!["changes", "1", "resource_type"],
+            Value::Null,
+            "changes.1.resource_type: ",
+        ),
+        (
+            change("chunks", json!([{ "sha256": "xyz", "size": 1 }])),
+            vec!["changes", "1", "chunks", "0", "sha256"],
+            json!("xyz"),
+            "changes.1.chunks.0.sha256: ",
+        ),
+        (
+            json!({ "client_change_id": "c" }),
+            vec!["changes", "1", "resource_type"],
+            Value::Null,
+            "changes.1.resource_type: missing field",
+        ),
+    ]
+}
+
+fn with_field(mut change: Value, field: &str, value: Value) -> Value {
+    change[field] = value;
+    change
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_batch_is_said_of_the_field() {
+    let server = Server::start();
+    let share = server.share("Projects").await;
+    for (change, way, input, message) in unreadable() {
+        let body = batch(&share, &[folder(0), change]);
+        let told = server.post("/sync/apply", &body).await.refused(422, "VALIDATION_FAILED").json;
+        let fault = &told["detail"][0];
+        assert_eq!(fault["loc"], json!([&["body"][..], &way].concat()), "{told}");
+        assert_eq!(fault["input"], input, "{told}");
+        let said = told["error"]["message"].as_str().unwrap();
+        assert!(said.starts_with(message) && !told.to_string().contains(" column "), "{told}");
+    }
+    // A path begins at the share's root, as everywhere.
+    for field in ["new_path", "old_path"] {
+        let change = with_field(folder(1), field, json!("a/b"));
+        let told = server.post("/sync/apply", &batch(&share, &[change])).await.ok().json;
+        assert_eq!(told["errors"][0]["status"], 422, "{told}");
+        assert_eq!(told["errors"][0]["detail"].as_str().unwrap().split(": ").next(), Some(field), "{told}");
+    }
+    server.stop_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_atomic_batch_over_quota_and_one_with_too_much_content_are_told_why() {
+    for server in Server::on_each() {
+        let share = server.share("Projects").await;
+        server.upload(&share, None, "seed", "bytes").await.created();
+        let limit = json!({ "limit_bytes": 12 });
+        let path = format!("/quotas/shares/{share}");
+        Reply::of(server.request(Method::PUT, &path).json(&limit)).await.ok();
+        let mut body =
+            batch(&share, &[folder(0), file("c1", "/one", b"bytes"), file("c2", "/two", b"bytes")]);
+        body["atomic"] = json!(true);
+        let told = server.post("/sync/apply", &body).await.ok().json;
+        assert_eq!((&told["applied"], &told["conflicts"]), (&json!([]), &json!([])), "{told}");
+        let refused = told["errors"].as_array().unwrap();
+        assert_eq!(refused.len(), 1, "{told}");
+        let shown = (&refused[0]["client_change_id"], &refused[0]["status"], &refused[0]["code"]);
+        assert_eq!(shown, (&json!("c2"), &json!(507), &json!("QUOTA_EXCEEDED")));
+        assert_eq!(server.names(&share, "root").await, ["seed"]);
+        let large = |id: &str| {
+            let chunk = json!({ "sha256": sha256(b"never sent"), "size": 1 << 20 });
+            json!({
+                "client_change_id": id, "resource_type": "file", "change_type": "created",
+                "new_path": format!("/{id}"), "chunks": vec![chunk; 1500],
+            })
+        };
+        let one = server.post("/sync/apply", &batch(&share, &[large("a"), folder(1)])).await.ok().json;
+        assert_eq!(one["errors"][0]["code"], "CHUNKS_MISSING", "one content alone may be larger: {one}");
+        let two = server.post("/sync/apply", &batch(&share, &[large("b"), large("c")])).await;
+        let told = two.refused(422, "VALIDATION_FAILED").json;
+        assert_eq!(told["detail"][0]["loc"], json!(["body", "changes"]));
+        assert!(told["detail"][0]["msg"].as_str().unwrap().contains("1073741824 bytes"), "{told}");
+        server.stop_and_check().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_may_be_large_and_no_larger() {
     let server = Server::start();

@@ -4,7 +4,11 @@
 
 mod apply;
 mod audit;
+mod backups;
 mod bad_input;
+#[expect(dead_code, unused_imports, reason = "the tests of the cluster need more of it")]
+#[path = "../../../tests/cluster/cluster.rs"]
+mod cluster;
 mod conditions;
 mod databases;
 mod delta;

@@ -144,7 +144,7 @@ async fn more_than_a_gigabyte_goes_up_and_down_through_nginx() {
         block[..8].copy_from_slice(&(number as u64).to_be_bytes());
         block
     });
-    let whole = blocks.clone().fold(Sha256::new(), |hash, block| hash.chain_update(block)).finalize();
+    let whole = blocks.clone().fold(Sha256::new(), Sha256::chain_update).finalize();
     let body = reqwest::Body::wrap_stream(stream::iter(blocks.map(Ok::<_, std::io::Error>)));
     let put = client.put(&path).bearer_auth(&server.token).header("content-type", "application/octet-stream");
     let put = put.body(body).send().await.unwrap();

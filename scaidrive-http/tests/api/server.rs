@@ -1,8 +1,9 @@
 //! A real server process of its own for each test, and what tests say to it.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod clustered;
+mod launch;
+
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use scaidrive_core::{Drive, open};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::launch::{launch, program};
 use crate::databases::MariaDb;
 
 /// A running server on its own data directory.
@@ -26,8 +28,11 @@ pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) operators: String,
     pub(crate) token: String,
+    /// Who administers the installation, and whose the token is.
+    pub(crate) admin: &'static str,
     pub(crate) client: Client,
-    process: Child,
+    /// Nothing where it is the cluster's, which goes on after the test.
+    process: Option<Child>,
     settings: Vec<(String, String)>,
     /// Kept for what it holds; nothing for a server on SQLite.
     database: Option<Arc<MariaDb>>,
@@ -58,14 +63,24 @@ impl Server {
     }
 
     pub(crate) fn start_on(database: Option<MariaDb>, settings: &[(&str, &str)]) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_in(tempfile::tempdir().unwrap(), database, settings)
+    }
+
+    /// Starts a server on what lies in a directory.
+    pub(crate) fn start_in(
+        dir: tempfile::TempDir,
+        database: Option<MariaDb>,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let dir = Arc::new(dir);
         let url = database.as_ref().map(|database| ("SCAIDRIVE_DATABASE_URL", database.url.as_str()));
         let settings: Vec<(String, String)> =
             settings.iter().copied().chain(url).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (process, url, operators, token) = launch(dir.path(), &settings, &[]);
         let token = token.unwrap_or_default();
         let database = database.map(Arc::new);
-        Self { dir, url, operators, token, client: Client::new(), process, settings, database }
+        let (admin, client) = ("admin", Client::new());
+        Self { dir, url, operators, token, admin, client, process: Some(process), settings, database }
     }
 
     /// Starts another process on the same data.
@@ -76,8 +91,9 @@ impl Server {
             url,
             operators,
             token: self.token.clone(),
+            admin: self.admin,
             client: Client::new(),
-            process,
+            process: Some(process),
             settings: self.settings.clone(),
             database: self.database.clone(),
         }
@@ -85,15 +101,15 @@ impl Server {
 
     /// Kills the server without a warning and starts it again on what it left.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.own_process().kill().unwrap();
+        self.own_process().wait().unwrap();
         self.restart();
     }
 
     /// Starts a stopped server again.
     pub(crate) fn restart(&mut self) {
         let (process, url, operators, _) = launch(self.dir.path(), &self.settings, &[]);
-        (self.process, self.url, self.operators) = (process, url, operators);
+        (self.process, self.url, self.operators) = (Some(process), url, operators);
     }
 
     /// Lets a test ask for more in a minute than anybody would.
@@ -103,20 +119,26 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
+        self.process.as_ref().expect("a server of the test's own").id()
+    }
+
+    fn own_process(&mut self) -> &mut Child {
+        self.process.as_mut().expect("a server of the test's own")
     }
 
     /// Asks the server to stop and waits until it has.
     pub(crate) fn stop(&mut self) {
         let told = Command::new("kill").arg(self.pid().to_string()).status().unwrap();
         assert!(told.success());
-        assert!(self.process.wait().unwrap().success(), "the server ends well when told to");
+        assert!(self.own_process().wait().unwrap().success(), "the server ends well when told to");
     }
 
     /// Stops the server and checks what must hold after every test: nothing missing, damaged, dangling or
     /// miscounted, no position of the feed left out, no job that failed.
     pub(crate) async fn stop_and_check(mut self) {
-        self.stop();
+        if self.process.is_some() {
+            self.stop();
+        }
         let drive = self.drive().await;
         for tenant in tenants::list(&drive).await.unwrap() {
             let report = fsck::run(&drive, tenant.id, true).await.unwrap();
@@ -149,8 +171,11 @@ impl Server {
         serde_json::from_slice::<Value>(&json).unwrap()["tenant_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Returns a token of the server's own issuer.
+    /// Returns a token of the server's issuer: its own, or the cluster's.
     pub(crate) fn mint(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
+        if self.process.is_none() {
+            return self.mint_elsewhere(tenant, user, scopes);
+        }
         let issuer = EmbeddedIssuer::open(self.dir.path(), Arc::new(SystemClock)).unwrap();
         let user: UserId = user.parse().unwrap();
         issuer.mint(tenant, &user, scopes, Duration::from_secs(3600)).unwrap()
@@ -224,60 +249,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Already gone where the test stopped it.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The program under test.
-pub(crate) fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_scaidrive-server"))
-}
-
-/// Starts the program, wrapped in another one where a test wants to look over its shoulder.
-pub(crate) fn launch(
-    dir: &Path,
-    settings: &[(String, String)],
-    wrapper: &[String],
-) -> (Child, String, String, Option<String>) {
-    let operators = format!("127.0.0.1:{}", free_port());
-    let mut command = match wrapper.split_first() {
-        Some((first, rest)) => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(program());
-            command
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
         }
-        None => Command::new(program()),
-    };
-    let log = std::fs::File::options().create(true).append(true).open(dir.join("server.log")).unwrap();
-    let mut process = command
-        .arg("serve")
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("SCAIDRIVE_DATA_DIR", dir)
-        .env("SCAIDRIVE_LISTEN", "127.0.0.1:0")
-        .env("SCAIDRIVE_METRICS_LISTEN", &operators)
-        .envs(settings.iter().cloned())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let first = lines.next().and_then(Result::ok).unwrap_or_else(|| {
-        panic!("the server did not start: {}", std::fs::read_to_string(dir.join("server.log")).unwrap())
-    });
-    let url = first.strip_prefix("ScaiDrive listens on ").unwrap().to_owned();
-    // Tokens of an identity provider are not ours to print.
-    let fresh =
-        !dir.join("started").exists() && !settings.iter().any(|(name, _)| name == "SCAIDRIVE_SCAIKEY_URL");
-    std::fs::write(dir.join("started"), "").unwrap();
-    let token =
-        fresh.then(|| lines.next().unwrap().unwrap().strip_prefix("Admin token: ").unwrap().to_owned());
-    (process, url, format!("http://{operators}"), token)
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
 }
 
 async fn check_feed(drive: &Drive, tenant: TenantId) {

@@ -151,9 +151,29 @@ async fn a_damaged_chunk_is_never_served_as_good() {
     let mut damaged = bytes.clone();
     damaged[100] ^= 1;
     std::fs::write(&object, &damaged).unwrap();
-    let response = server.request(Method::GET, &format!("/files/{id}/content")).send().await.unwrap();
-    assert!(response.bytes().await.is_err(), "half an answer, never a wrong one");
+    server.content(&id).await.refused(500, "INTERNAL");
     std::fs::write(&object, &bytes).unwrap();
+    assert!(server.content(&id).await.ok().bytes == bytes);
+    server.stop_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_breaks_off_where_a_later_chunk_is_damaged() {
+    let server = Server::start();
+    let share = server.share("Projects").await;
+    let bytes = noise(12, 3_000_000);
+    let id = server.upload(&share, None, "a", bytes.clone()).await.created().id();
+    let manifest = server.get(&format!("/sync/manifest/{id}")).await.ok().json;
+    let last = manifest["chunks"].as_array().unwrap().last().unwrap()["sha256"].as_str().unwrap().to_owned();
+    let object = find_object(&server.dir.path().join("objects"), &last);
+    let chunk = std::fs::read(&object).unwrap();
+    let mut damaged = chunk.clone();
+    damaged[100] ^= 1;
+    std::fs::write(&object, &damaged).unwrap();
+    let response = server.request(Method::GET, &format!("/files/{id}/content")).send().await.unwrap();
+    assert_eq!(response.status(), 200, "the first chunks are good");
+    assert!(response.bytes().await.is_err(), "half an answer, never a wrong one");
+    std::fs::write(&object, &chunk).unwrap();
     assert!(server.content(&id).await.ok().bytes == bytes);
     server.stop_and_check().await;
 }

@@ -65,8 +65,8 @@ fn token(server: &Server, other: TenantId, caller: &str, scope: &str) -> Option<
             let (signed, signature) = server.token.rsplit_once('.').unwrap();
             format!("{signed}.{}", signature.chars().rev().collect::<String>())
         }
-        "narrow" => mint(own, "admin", too_weak(scope)),
-        "super" => mint(own, "admin", &[Scope::All]),
+        "narrow" => mint(own, server.admin, too_weak(scope)),
+        "super" => mint(own, server.admin, &[Scope::All]),
         "foreigner" => mint(other, "usr_foreigner", &[Scope::All]),
         _ => mint(own, &format!("usr_{caller}"), &[Scope::All]),
     })
@@ -75,7 +75,7 @@ fn token(server: &Server, other: TenantId, caller: &str, scope: &str) -> Option<
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_answered_what_the_matrix_says() {
     let (routes, rows) = (routes(), rows());
-    for server in Server::on_each() {
+    for server in Server::everywhere() {
         server.lift_limits().await;
         let other = other_tenant(&server).await;
         let mut site = Site::of(&server).await;

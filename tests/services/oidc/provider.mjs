@@ -4,10 +4,14 @@
 //   POST /new          -> {"url": …}: a provider on a port of its own
 //   POST /rotate?url=… -> it signs with new keys and publishes only those
 //   POST /stop?url=…   -> it goes away
+//   POST /mint?url=…   -> {"token": …}: an access token of that provider, with the claims that the body names
+// With `PORT STANDING FILE` there is one from the start, on the port STANDING; its keys lie in FILE, so that it is the
+// same again after it was killed.
 // Whoever is named in `login_hint` signs in at once. The resource `urn:scaidrive:{tenant id}:{alg}` gets an access
 // token (a JWT signed with that algorithm) that names the tenant.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -30,9 +34,15 @@ function keys() {
   ];
 }
 
-function configuration() {
+// Returns the keys in a file, which gets new ones if it is not there.
+function kept(file) {
+  if (!existsSync(file)) writeFileSync(file, JSON.stringify(keys()), { mode: 0o600 });
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
+function configuration(held) {
   return {
-    jwks: { keys: keys() },
+    jwks: { keys: held },
     cookies: { keys: ['a key for tests'] },
     scopes: ['openid', 'offline_access', 'profile', 'email'],
     pkce: { required: () => true },
@@ -94,8 +104,8 @@ async function signIn(provider, request, response) {
 
 const providers = new Map();
 
-async function open() {
-  const house = { provider: null };
+async function open(port = 0, standing = null) {
+  const house = {};
   const server = createServer((request, response) => {
     const failed = (error) => response.writeHead(500).end(String(error));
     if (request.url.startsWith('/interaction/')) {
@@ -104,13 +114,29 @@ async function open() {
       house.provider.callback()(request, response);
     }
   });
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  await new Promise((done) => server.listen(port, '127.0.0.1', done));
   const url = `http://127.0.0.1:${server.address().port}`;
-  house.rotate = () => { house.provider = new Provider(url, configuration()); };
+  const use = (held) => {
+    house.keys = held;
+    house.provider = new Provider(url, configuration(held));
+  };
+  house.rotate = () => use(keys());
   house.stop = () => { server.close(); server.closeAllConnections(); };
-  house.rotate();
+  use(standing ?? keys());
   providers.set(url, house);
   return url;
+}
+
+async function mint(url, house, request) {
+  let body = '';
+  for await (const part of request) body += part;
+  const key = house.keys.find(({ alg }) => alg === 'RS256');
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: url, iat: now, exp: now + 24 * 3600, ...JSON.parse(body) };
+  const coded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = `${coded({ typ: 'at+jwt', alg: 'RS256', kid: key.kid })}.${coded(claims)}`;
+  const signature = sign('sha256', Buffer.from(text), createPrivateKey({ key, format: 'jwk' }));
+  return `${text}.${signature.toString('base64url')}`;
 }
 
 async function control(request, response) {
@@ -118,11 +144,14 @@ async function control(request, response) {
   const url = searchParams.get('url');
   if (pathname === '/new') return response.end(JSON.stringify({ url: await open() }));
   const house = providers.get(url);
+  if (pathname === '/mint' && house) return response.end(JSON.stringify({ token: await mint(url, house, request) }));
   if (pathname === '/rotate' && house) { house.rotate(); return response.end('{}'); }
   if (pathname === '/stop' && house) { house.stop(); providers.delete(url); return response.end('{}'); }
   return response.writeHead(pathname === '/' ? 200 : 404).end('{}');
 }
 
+const [, , port, standing, file] = process.argv;
+if (standing) await open(Number(standing), kept(file));
 createServer((request, response) => {
   control(request, response).catch((error) => response.writeHead(500).end(String(error)));
-}).listen(Number(process.argv[2]), '127.0.0.1');
+}).listen(Number(port), '127.0.0.1');

@@ -1,11 +1,13 @@
 //! Any store of the `object_store` crate whose acknowledged puts are durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use object_store::client::HttpError;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -36,17 +38,37 @@ pub(super) fn path(key: &Key) -> Path {
     Path::from(key.as_str())
 }
 
+/// How long to stay away while the store does: a restart takes about as long.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// Gives a store's error our meaning.
 pub(super) fn storage(error: object_store::Error) -> Error {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(now) = cause {
-        if now.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
-        {
-            return Error::unavailable("the disk is full", std::time::Duration::from_secs(30));
-        }
-        cause = now.source();
+    if causes(&error).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+    }) {
+        return Error::unavailable("the disk is full", Duration::from_secs(30));
+    }
+    if is_away(&error) {
+        tracing::warn!(%error, "the object store does not answer");
+        return Error::unavailable("the object store", AWAY);
     }
     Error::Storage { source: Box::new(error) }
+}
+
+/// Returns an error and everything that it comes from.
+fn causes(error: &object_store::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| cause.source())
+}
+
+/// Tells whether a store cannot be reached, broke off, or says itself that it is out of order.
+fn is_away(error: &object_store::Error) -> bool {
+    // The crate keeps the type of what a server answers to itself; these are its words for it.
+    let out_of_order =
+        ["non-2xx status code: 5", "non-2xx status code: 429", "Server returned error response"];
+    causes(error).any(|cause| cause.is::<HttpError>())
+        || (matches!(error, object_store::Error::Generic { .. })
+            && causes(error).any(|cause| out_of_order.iter().any(|words| cause.to_string().contains(words))))
 }
 
 /// Puts many objects, some at once; the first failure ends it.
@@ -102,5 +124,54 @@ impl BlobStore for ObjectBlobs {
 
     async fn ping(&self) -> Result<()> {
         self.head(&Key::from_listing("chunks/ping")).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::{S3Settings, open_s3};
+    use super::*;
+
+    async fn meaning(listener: Option<TcpListener>, answer: &'static str) -> Error {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = listener.as_ref().map_or(nobody, |listener| listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.iter().flat_map(TcpListener::incoming).flatten() {
+                let mut head = [0; 4096];
+                // Whoever hung up hears nothing.
+                let _ = stream.read(&mut head);
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let store = open_s3(&S3Settings {
+            endpoint: format!("http://{address}"),
+            bucket: "b".to_owned(),
+            region: "r".to_owned(),
+            access_key: "a".to_owned(),
+            secret_key: "s".to_owned(),
+        });
+        store.unwrap().get(&Key::from_listing("chunks/x")).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_or_out_of_order_is_no_fault_of_ours() {
+        let listen = || Some(TcpListener::bind("127.0.0.1:0").unwrap());
+        let out_of_order =
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let (nobody, breaks_off) = (meaning(None, ""), meaning(listen(), ""));
+        let (nobody, breaks_off, told) = tokio::join!(nobody, breaks_off, meaning(listen(), out_of_order));
+        for error in [nobody, breaks_off, told] {
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_us_is_a_fault_of_ours() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        assert!(meaning(Some(listener), refused).await.is_internal());
     }
 }

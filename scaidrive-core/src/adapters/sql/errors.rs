@@ -1,5 +1,7 @@
 //! What a database error means.
 
+use std::time::Duration;
+
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use crate::model::Error;
@@ -66,8 +68,50 @@ pub(super) fn is_broken(error: &Error) -> bool {
     matches!(error, Error::Database { .. }) && cause(error).is_some_and(is_broken_connection)
 }
 
-/// Turns what a caller can do something about into its own meaning: a full disk (SQLITE_FULL) passes.
+/// How long to stay away while the database does: a restart takes about as long.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// Tells whether the database cannot be reached, or was lost on the way; not whether a commit came through.
+fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Database { .. })
+        && cause(error).is_some_and(|cause| {
+            is_broken_connection(cause)
+                || matches!(cause, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+        })
+}
+
+/// Turns what a caller can do something about into its own meaning: a full disk (SQLITE_FULL) passes, and so does the
+/// absence of the database.
 pub(super) fn with_meaning(error: Error) -> Error {
     let full = database_cause(&error).and_then(DatabaseError::code).is_some_and(|code| code == "13");
-    if full { Error::unavailable("the disk is full", std::time::Duration::from_secs(30)) } else { error }
+    if full {
+        return Error::unavailable("the disk is full", Duration::from_secs(30));
+    }
+    if is_away(&error) {
+        tracing::warn!(error = ?error, "the database does not answer");
+        return Error::unavailable("the database", AWAY);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn meaning(error: sqlx::Error) -> Error {
+        with_meaning(database(error))
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_no_fault_of_ours() {
+        let reset = || sqlx::Error::Io(io::Error::from(io::ErrorKind::ConnectionReset));
+        for error in [reset(), sqlx::Error::PoolTimedOut, sqlx::Error::PoolClosed] {
+            assert!(matches!(meaning(error), Error::Unavailable { .. }));
+        }
+        assert!(meaning(sqlx::Error::RowNotFound).is_internal());
+        let unknown = Error::CommitUnknown { source: Box::new(reset()) };
+        assert!(matches!(with_meaning(unknown), Error::CommitUnknown { .. }), "it must be looked up first");
+    }
 }

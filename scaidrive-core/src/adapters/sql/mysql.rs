@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Executor;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 
-use super::errors::{database, is_broken, is_broken_connection, is_transient};
+use super::errors::{database, is_broken, is_broken_connection, is_transient, with_meaning};
 use super::galera::SchemaLease;
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
@@ -127,7 +127,7 @@ pub(super) async fn write(
                 }
                 tokio::time::sleep(backoff(attempt)).await;
             }
-            outcome => return outcome,
+            outcome => return outcome.map_err(with_meaning),
         }
     }
 }

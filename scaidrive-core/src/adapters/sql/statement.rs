@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Executor, MySql, MySqlConnection, Row as _, Sqlite, SqliteConnection};
 
-use super::errors::database;
+use super::errors::{database, with_meaning};
 use crate::model::{Error, Result};
 
 /// A value bound to a `?`.
@@ -240,31 +240,38 @@ impl Conn<'_> {
         matches!(self, Self::MySql(_) | Self::MySqlPool(_) | Self::MySqlOwn(_))
     }
 
+    /// Tells whether statements run outside of a transaction: what runs in one is run again, and gets its meaning last.
+    const fn is_alone(&self) -> bool {
+        matches!(self, Self::SqlitePool(_) | Self::MySqlPool(_))
+    }
+
     /// Runs a statement; returns how many rows it matched.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         count_statement();
-        let Statement { text, args } = statement;
+        let (Statement { text, args }, alone) = (statement, self.is_alone());
         // The text is built from literals of this folder only.
-        on_db!(
+        let outcome = on_db!(
             self,
             args = args,
             |c| c.execute(sqlx::query_with(AssertSqlSafe(text), args)).await,
             sqlite_count,
             mysql_count
-        )
+        );
+        if alone { outcome.map_err(with_meaning) } else { outcome }
     }
 
     /// Runs a query; returns all its rows. Every query of this folder is bounded by a LIMIT or a key.
     pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<SqlRow>> {
         count_statement();
-        let Statement { text, args } = statement;
-        on_db!(
+        let (Statement { text, args }, alone) = (statement, self.is_alone());
+        let outcome = on_db!(
             self,
             args = args,
             |c| c.fetch_all(sqlx::query_with(AssertSqlSafe(text), args)).await,
             sqlite_rows,
             mysql_rows
-        )
+        );
+        if alone { outcome.map_err(with_meaning) } else { outcome }
     }
 
     /// Runs a query for at most one row.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::mysql::MySqlPool;
 use sqlx::sqlite::SqlitePool;
 
-use super::errors::database;
+use super::errors::{database, with_meaning};
 use super::replica::Replica;
 use super::sqlite::Writer;
 use super::statement::{Conn, sql};
@@ -70,9 +70,10 @@ impl SqlStore {
 
     async fn rows(&self) -> Result<SqlRows<'static>> {
         let conn = match &self.database {
-            Database::Sqlite { readers, .. } => Conn::SqlitePool(readers.acquire().await.map_err(database)?),
-            Database::MySql { pool, .. } => Conn::MySqlPool(pool.acquire().await.map_err(database)?),
+            Database::Sqlite { readers, .. } => readers.acquire().await.map(Conn::SqlitePool),
+            Database::MySql { pool, .. } => pool.acquire().await.map(Conn::MySqlPool),
         };
+        let conn = conn.map_err(|error| with_meaning(database(error)))?;
         Ok(SqlRows::new(conn, Arc::clone(&self.clock)))
     }
 

@@ -418,6 +418,26 @@ impl TreeWrites for SqlRows<'_> {
         }
     }
 
+    async fn set_parent(
+        &mut self,
+        tenant: TenantId,
+        ids: &[NodeId],
+        parent: ParentId,
+        by: &UserId,
+    ) -> Result<()> {
+        for part in ids.chunks(ROWS_PER_STATEMENT) {
+            let update =
+                sql("UPDATE nodes SET parent_id = ?, modified_by = ? WHERE tenant_id = ? AND id IN ");
+            let update = update.text(parent).raw(by.as_str()).text(tenant);
+            let update = update.push_list(part.iter().map(ToString::to_string));
+            let matched = self.conn.execute(update).await.map_err(|error| name_taken(error, &[]))?;
+            if matched != part.len() as u64 {
+                return Err(Error::internal("an item vanished while it was moved"));
+            }
+        }
+        Ok(())
+    }
+
     async fn move_descendants(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()> {
         // Trashed branches go along. The derived table keeps MySQL from refusing to read what it updates.
         let update = sql("UPDATE nodes SET share_id = ? WHERE tenant_id = ? AND id IN (SELECT id FROM ( \

@@ -135,6 +135,14 @@ pub trait TreeWrites: Send {
     async fn insert_nodes(&mut self, nodes: &[Node]) -> Result<()>;
     /// Replaces everything about a node but its id, tenant, creation and owner; a taken name is `NameConflict`.
     async fn update_node(&mut self, node: &Node) -> Result<()>;
+    /// Puts nodes under another parent of their share, with their names, noting who did: a few hundred a statement.
+    async fn set_parent(
+        &mut self,
+        tenant: TenantId,
+        ids: &[NodeId],
+        parent: ParentId,
+        by: &UserId,
+    ) -> Result<()>;
     /// Says that everything below a folder, trashed branches included, lies in another share now.
     async fn move_descendants(&mut self, tenant: TenantId, root: NodeId, to: ShareId) -> Result<()>;
     /// Removes one node's row.

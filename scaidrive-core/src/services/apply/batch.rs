@@ -15,7 +15,7 @@ use super::worker::{Effect, Order, Terms, Worker, told};
 use super::{Applied, since};
 use crate::model::{
     ChangeId, Conflict, ConflictId, ConflictStatus, ConflictType, DeviceId, Error, NodeId, ParentId,
-    ResourceId, Result, Right, Sha256Hash, ShareId, VersionId,
+    ResourceId, Result, Right, Sha256Hash, ShareId, UsageChanges, VersionId,
 };
 use crate::ports::metadata::{ClientChange, ConflictRow};
 use crate::services::ingest::StoredContent;
@@ -87,6 +87,8 @@ pub(super) struct Part {
     pub(super) landed: Landed,
     /// Where the fates of an all-or-nothing batch are left that comes to nothing.
     pub(super) undone: Option<Arc<Mutex<Option<Vec<Fate>>>>>,
+    /// Whether an all-or-nothing batch that does not fit is carried out to find out which change is too much.
+    pub(super) measures: bool,
 }
 
 /// What became of a part.
@@ -109,8 +111,15 @@ impl Mutation for Part {
             items.iter().filter_map(|item| item.ready.as_ref().map(|(wanted, _)| wanted)).collect();
         worker.desk.warm(worker.tx, &wanted).await?;
         let (mut fates, mut met) = (Vec::with_capacity(items.len()), Vec::new());
+        let mut room = if self.measures { Some(Room::open(&mut worker, items).await?) } else { None };
         for item in items {
             fates.push(next(&mut worker, &mut notes, item, &mut met).await?);
+            if let Some(room) = &mut room {
+                room.measure(&mut worker, fates.len() - 1).await?;
+            }
+        }
+        if let Some((at, error)) = room.and_then(|room| room.too_much) {
+            fates[at] = Fate::Refused(error, None);
         }
         let Worker { tx, desk, .. } = worker;
         if let Some(undone) = self.undone.as_ref().filter(|_| fates.iter().any(is_trouble)) {
@@ -125,6 +134,35 @@ impl Mutation for Part {
         tx.rows.insert_conflicts(&met).await?;
         notes.write(tx, &self.terms.device).await?;
         Ok(PartDone { fates, landed })
+    }
+}
+
+/// How much room there is after every change of a batch that does not fit.
+#[derive(Default)]
+struct Room {
+    charged: UsageChanges,
+    /// The change since which there is too little, and whose quota says so.
+    too_much: Option<(usize, Error)>,
+}
+
+impl Room {
+    /// Takes the contents of all changes for what they are going to be: what was sent for one of them is not besides what
+    /// another one needs.
+    async fn open(worker: &mut Worker<'_, '_>, items: &[Item]) -> Result<Self> {
+        let contents = items.iter().filter_map(|item| item.ready.as_ref()?.1.as_ref());
+        contents.for_each(|content| worker.desk.inserts.refer_to(content));
+        worker.desk.inserts.settle(worker.tx, worker.terms.grace).await?;
+        Ok(Self::default())
+    }
+
+    /// Judges what was charged so far as if the batch ended here; all of it will be taken back.
+    async fn measure(&mut self, worker: &mut Worker<'_, '_>, at: usize) -> Result<()> {
+        match worker.tx.rehearse(&mut self.charged).await {
+            Ok(()) => self.too_much = None,
+            Err(error @ Error::QuotaExceeded { .. }) => _ = self.too_much.get_or_insert((at, error)),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is new: files and folders, and conflict copies.
 
 use super::desk::Way;
-use super::worker::{Effect, Order, Worker, is_same};
+use super::worker::{Effect, Order, Worker, is_it};
 use crate::model::conflict::Verdict;
 use crate::model::{ConflictType, Error, FileName, NodeKind, Result};
 use crate::services::access::{Located, Place, Right};
@@ -14,12 +14,8 @@ impl Worker<'_, '_> {
         let content = order.content.ok_or_else(|| Error::internal("a new file without a content"))?;
         let way = self.way(order.wanted).await?;
         let occupant = self.occupant(&way).await?;
-        let is_it = |found: &Located| {
-            let same = |facts| is_same(facts, content);
-            found.rights.has(Right::Read) && found.node().file.as_ref().is_some_and(same)
-        };
         match occupant {
-            Some(found) if is_it(&found) => Ok(Some(Effect::on(&found, None))),
+            Some(found) if is_it(&found, content) => Ok(Some(Effect::on(&found, None))),
             Some(found) => self.create_beside(order, way, &found).await,
             None => {
                 self.check_way(&way)?;

@@ -232,6 +232,13 @@ impl Desk {
         }
     }
 
+    /// Forgets what was read of the tree: the database knows better, for nothing waits to be inserted.
+    pub(super) fn forget(&mut self) {
+        self.slots.clear();
+        self.located.clear();
+        self.fresh.clear();
+    }
+
     /// Inserts what waits, so that the database can be asked about it.
     pub(super) async fn flush(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         self.inserts.write(tx).await

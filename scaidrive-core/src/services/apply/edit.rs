@@ -1,7 +1,7 @@
 //! Edits of files: new versions, and what becomes of those that come too late.
 
 use super::desk::resource;
-use super::worker::{Effect, Order, Worker, is_same};
+use super::worker::{Effect, Order, Worker, is_it, is_same};
 use crate::model::conflict::Verdict;
 use crate::model::{ChangeId, ChangeKind, ConflictType, Error, FileFacts, Node, Result, Usage};
 use crate::ports::metadata::ContentRow;
@@ -13,7 +13,7 @@ impl Worker<'_, '_> {
     /// Gives a file a new version, or changes what is said of it.
     pub(super) async fn edit(&mut self, order: Order<'_>) -> Result<Option<Effect>> {
         let found = match self.target(order.wanted).await {
-            Err(Error::NotFound) if self.terms.settles => return self.rescue(order).await,
+            Err(Error::NotFound) => return self.rescue(order).await,
             found => found?,
         };
         self.edit_found(order, found).await
@@ -26,13 +26,13 @@ impl Worker<'_, '_> {
             // A folder has nothing but its place and its name.
             return found.live().map(|found| Some(Effect::on(&found, None)));
         };
+        if let (Some(content), true) = (order.content, found.trashed_at().is_some()) {
+            return self.edit_deleted(order, found, facts, content).await;
+        }
         let content = order.content.filter(|content| !is_same(&facts, content));
         let is_stale = order.wanted.base.is_some_and(|base| base != facts.version_id);
         match content {
             None => self.edit_metadata(order, found.live()?, facts, is_stale).await.map(Some),
-            Some(content) if found.trashed_at().is_some() => {
-                self.edit_deleted(order, found, facts, content).await
-            }
             Some(content) if is_stale => self.edit_stale(order, found, facts, content).await,
             Some(content) => self.write_version(order, found, facts, content).await.map(Some),
         }
@@ -97,11 +97,22 @@ impl Worker<'_, '_> {
                 Ok(Some(effect))
             }
             Verdict::Server => self.keep_as_older(order, found, facts, content).await,
-            Verdict::Wait => self.wait(order, None),
+            Verdict::Wait => self.wait_on(order, &found),
         }
     }
 
+    /// Lets an edit wait: where its file is gone by the time somebody decides, it is known what it was called, and where
+    /// it lay.
+    fn wait_on(&mut self, order: Order<'_>, found: &Located) -> Result<Option<Effect>> {
+        let mut incoming = order.incoming.clone();
+        if incoming.old_path.is_none() && incoming.new_path.is_none() {
+            incoming.new_path = Some(format!("/{}", found.node().name));
+        }
+        self.wait(Order { incoming: &incoming, ..order }, Some(found.node().parent))
+    }
+
     /// Takes a deleted file out of the trash for an edit, which no delete beats, or keeps what came in with it there.
+    /// The bytes that it has already are an edit like any other: in the trash they would not stay.
     async fn edit_deleted(
         &mut self,
         order: Order<'_>,
@@ -110,17 +121,47 @@ impl Worker<'_, '_> {
         content: &StoredContent,
     ) -> Result<Option<Effect>> {
         match self.meet(order, ConflictType::EditDelete, Some(&found)) {
-            Verdict::Wait => self.wait(order, None),
-            Verdict::Server => self.keep_as_older(order, found, facts, content).await,
+            Verdict::Wait => self.wait_on(order, &found),
+            Verdict::Server => self.keep_in_trash(order, found, facts, content).await,
             Verdict::Client | Verdict::Beside => {
                 self.desk.flush(self.tx).await?;
                 let place = trash::home(self.tx, found.node()).await?;
-                let (found, _) = self.take_out(&found, &place, &found.node().name.clone()).await?;
-                let effect = self.write_version(order, found, facts, content).await?;
-                self.became(effect.version);
-                Ok(Some(effect))
+                let taken_out = self.take_out(&found, &place, &found.node().name.clone()).await?;
+                self.edit_restored(order, taken_out, facts, content).await
             }
         }
+    }
+
+    /// Gives a file that was just taken out of the trash the content that it was taken out for.
+    pub(super) async fn edit_restored(
+        &mut self,
+        order: Order<'_>,
+        (restored, change): (Located, ChangeId),
+        facts: FileFacts,
+        content: &StoredContent,
+    ) -> Result<Option<Effect>> {
+        let effect = if is_same(&facts, content) {
+            Effect::on(&restored, Some(change))
+        } else {
+            self.write_version(order, restored, facts, content).await?
+        };
+        self.became(effect.version);
+        Ok(Some(effect))
+    }
+
+    /// Keeps a content with a file that stays in the trash, unless it is what the file has.
+    pub(super) async fn keep_in_trash(
+        &mut self,
+        order: Order<'_>,
+        found: Located,
+        facts: FileFacts,
+        content: &StoredContent,
+    ) -> Result<Option<Effect>> {
+        if is_same(&facts, content) {
+            self.became(Some(facts.version_id));
+            return Ok(None);
+        }
+        self.keep_as_older(order, found, facts, content).await
     }
 
     /// Takes an item out of the trash at a place where the caller may put it, under a name that is free there.
@@ -189,10 +230,34 @@ impl Worker<'_, '_> {
         place.map_err(|error| if matches!(error, Error::NotFound) { denied() } else { error })
     }
 
-    /// Makes a new file of a content that waited on a file which is gone for good by now.
+    /// Makes a new file of an edit whose file is gone for good, where it was or, if it waited and that is gone too, as
+    /// near to it as there is something.
+    ///
+    /// A file that is hidden, another share's or tenant's, or never was, is answered alike: what is looked at and made is
+    /// what a new file at that path would be.
     async fn rescue(&mut self, order: Order<'_>) -> Result<Option<Effect>> {
-        let (Some(content), Some(name)) = (order.content, order.wanted.name()) else { return Ok(None) };
-        let place = self.desk.root();
-        self.copy_at(order, &place, name, content).await.map(Some)
+        let is_edit = self.terms.settles || order.wanted.base.is_some();
+        let Some(content) = order.content.filter(|_| is_edit) else {
+            return if self.terms.settles { Ok(None) } else { Err(Error::NotFound) };
+        };
+        let mut way = self.way(order.wanted).await?;
+        if self.terms.settles {
+            way.missing.clear();
+        }
+        self.check_way(&way)?;
+        let occupant = self.occupant(&way).await?;
+        if let Some(found) = occupant.as_ref().filter(|found| is_it(found, content)) {
+            return Ok(Some(Effect::on(found, None)));
+        }
+        if self.meet(order, ConflictType::EditDelete, None) == Verdict::Wait {
+            return self.wait(order, Some(way.place.id()));
+        }
+        if occupant.is_some() {
+            return self.copy_at(order, &way.place, &way.name, content).await.map(Some);
+        }
+        let place = self.make_way(&way)?;
+        let effect = self.add_file(order, &place, way.name, content)?;
+        self.became(effect.version);
+        Ok(Some(effect))
     }
 }

@@ -41,6 +41,13 @@ use crate::model::{
 /// The most changes in one call.
 pub const MOST_CHANGES: usize = 1000;
 
+/// What the contents of one call may come to together, beside the largest of them: all is looked up, and read for its
+/// checksum, before the call is answered.
+pub const MOST_BYTES: u64 = 1 << 30;
+
+/// How many chunks the contents of one call may have together, beside the largest of them.
+pub const MOST_CHUNKS: usize = 1 << 15;
+
 /// Changes carried out in one transaction, unless they are all or nothing: more would hold everybody else up.
 const PART: usize = 250;
 
@@ -74,8 +81,9 @@ pub struct Batch {
     pub is_atomic: bool,
     /// Whether folders that are missing on a way are made.
     pub creates_parents: bool,
-    /// How far the device has read the feed of the share, if it tells: a folder in which something happened since that
-    /// is not its own is not deleted but meets a conflict.
+    /// How far the device has read the feed of the share, if it tells; else the cursor counts that the server holds for
+    /// it, if there is one. A folder in which something happened since that is not its own is not deleted but meets a
+    /// conflict.
     pub seen: Option<i64>,
     /// The changes in order, at most [`MOST_CHANGES`].
     pub changes: Vec<IncomingChange>,
@@ -125,12 +133,14 @@ pub struct Outcome {
 /// Applies a batch.
 ///
 /// # Errors
-/// Of the request as a whole: a share the caller cannot see, a bad device, too many changes, and what passes. What was
-/// applied before such an error stays applied, and is answered when the batch is sent again.
+/// Of the request as a whole: a share the caller cannot see, a bad device, too many changes or too much content, a cursor
+/// that cannot be, and what passes. What was applied before such an error stays applied, and is answered when the batch is
+/// sent again.
 pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outcome> {
     check(&batch)?;
     access::share(&mut *drive.read().await?, caller, batch.share, Right::Read).await?;
-    let mut run = Run::prepare(drive, caller, batch).await?;
+    let seen = seen::position(drive, caller, &batch).await?;
+    let mut run = Run::prepare(drive, caller, Batch { seen, ..batch }).await?;
     let all = 0..run.items.len();
     let size = if run.is_atomic { all.len().max(1) } else { PART };
     let mut parts: VecDeque<Range<usize>> =
@@ -158,6 +168,7 @@ fn check(batch: &Batch) -> Result<()> {
         let message = format!("must be 1 to {MOST_CHANGES}");
         return Err(Error::invalid("changes", message, batch.changes.len()));
     }
+    check_contents(&batch.changes)?;
     match batch.changes.iter().find(|change| !fits(&change.client_change_id)) {
         Some(change) => Err(Error::invalid(
             "client_change_id",
@@ -166,6 +177,24 @@ fn check(batch: &Batch) -> Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+/// Fails if the contents that changes bring are too large together. One alone may be as large as a file may be.
+fn check_contents(changes: &[IncomingChange]) -> Result<()> {
+    let (mut bytes, mut chunks, mut largest, mut longest) = (0_u64, 0, 0, 0);
+    for content in changes.iter().filter_map(|change| change.chunks.as_ref()) {
+        let size = content.iter().map(|chunk| u64::from(chunk.size)).sum();
+        (bytes, chunks) = (bytes.saturating_add(size), chunks + content.len());
+        (largest, longest) = (largest.max(size), longest.max(content.len()));
+    }
+    if bytes - largest <= MOST_BYTES && chunks - longest <= MOST_CHUNKS {
+        return Ok(());
+    }
+    let message = format!(
+        "their contents may have {MOST_BYTES} bytes and {MOST_CHUNKS} chunks together, beside the largest: \
+         send them in several calls"
+    );
+    Err(Error::invalid("changes", message, bytes))
 }
 
 /// A batch on its way.
@@ -264,7 +293,7 @@ impl<'r> Run<'r> {
 
     /// Applies some of the changes in one transaction.
     async fn part(&mut self, range: Range<usize>) -> Result<()> {
-        let mut attempt = 1;
+        let (mut attempt, mut is_too_much) = (1, false);
         loop {
             let undone = self.is_atomic.then(|| Arc::new(Mutex::new(None)));
             let part = Part {
@@ -274,6 +303,7 @@ impl<'r> Run<'r> {
                 range: range.clone(),
                 landed: self.landed.clone(),
                 undone: undone.clone(),
+                measures: is_too_much,
             };
             let outcome = mutation::run(self.drive, &self.caller, part).await;
             let undone =
@@ -287,6 +317,10 @@ impl<'r> Run<'r> {
                 (Err(Error::VersionConflict { .. }), Some(fates)) => {
                     self.fates.extend(taken_back(fates));
                     return Ok(());
+                }
+                // Once more, to find out which change is too much.
+                (Err(Error::QuotaExceeded { .. }), _) if self.is_atomic && attempt < ATTEMPTS => {
+                    is_too_much = true;
                 }
                 (Err(Error::TouchExpired), _) if attempt < ATTEMPTS => self.assemble(range.clone()).await?,
                 // A rival sent the same change to another share, or took a name in a way no lock keeps from it.

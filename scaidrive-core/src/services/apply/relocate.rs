@@ -1,7 +1,7 @@
 //! Moves and renames.
 
 use super::desk::Way;
-use super::worker::{Effect, Order, Worker, is_same};
+use super::worker::{Effect, Order, Worker};
 use crate::model::conflict::Verdict;
 use crate::model::{ChangeId, ConflictType, Error, FileName, Node, NodeKind, Result, SharePath};
 use crate::services::access::{self, Located, Place, Right};
@@ -19,8 +19,10 @@ impl Worker<'_, '_> {
     /// Gives an item another place or name, and then a new version if the change brings one.
     pub(super) async fn relocate(&mut self, order: Order<'_>) -> Result<Option<Effect>> {
         let found = match self.target(order.wanted).await {
-            // Gone for good since: what waited is a new item's.
-            Err(Error::NotFound) if self.terms.settles => return self.edit(order).await,
+            // Gone for good: what it brings, or what waited, is a new item's.
+            Err(Error::NotFound) if self.terms.settles || order.content.is_some() => {
+                return self.edit(order).await;
+            }
             found => found?,
         };
         if order.content.is_some() {
@@ -157,27 +159,22 @@ impl Worker<'_, '_> {
         found.check(self.tx.caller, Right::Write)?;
         let way = self.way(order.wanted).await?;
         self.check_way(&way)?;
-        let facts = found.node().file.clone();
-        let content =
-            order.content.filter(|content| facts.as_ref().is_some_and(|facts| !is_same(facts, content)));
-        let order = Order { content, ..order };
+        let content = order.content.zip(found.node().file.clone());
         match self.meet(order, ConflictType::EditDelete, Some(&found)) {
             Verdict::Wait => self.wait(order, Some(way.place.id())).map(Relocated::Done),
             Verdict::Client | Verdict::Beside => {
                 let place = self.make_way(&way)?;
                 let (restored, change) = self.take_out(&found, &place, &way.name).await?;
-                let (Some(content), Some(facts)) = (content, facts) else {
+                let Some((content, facts)) = content else {
                     return Ok(Relocated::Done(Some(Effect::on(&restored, Some(change)))));
                 };
-                let effect = self.write_version(order, restored, facts, content).await?;
-                self.became(effect.version);
-                Ok(Relocated::Done(Some(effect)))
+                self.edit_restored(order, (restored, change), facts, content).await.map(Relocated::Done)
             }
-            Verdict::Server => match (content, facts) {
-                (Some(content), Some(facts)) => {
-                    self.keep_as_older(order, found, facts, content).await.map(Relocated::Done)
+            Verdict::Server => match content {
+                Some((content, facts)) => {
+                    self.keep_in_trash(order, found, facts, content).await.map(Relocated::Done)
                 }
-                _ => Ok(Relocated::Done(None)),
+                None => Ok(Relocated::Done(None)),
             },
         }
     }

@@ -1,16 +1,38 @@
 //! What a device cannot know of: others' changes after the cursor that it told.
 //!
-//! A folder has no version, so nothing in a delete of it says what was in it. Where the device tells how far it has read
-//! the feed, what came into the folder since, or was edited there, is an edit that the delete would beat.
+//! A folder has no version, so nothing in a delete of it says what was in it. Where it is known how far the device has
+//! read the feed, what came into the folder since, or was edited there, is an edit that the delete would beat. It is what
+//! the batch tells, or else what the server holds for the device.
 
 use std::collections::BTreeMap;
 
+use super::Batch;
 use super::worker::Worker;
-use crate::model::{ChangeKind, NodeId, Result, Timestamp};
+use crate::Drive;
+use crate::model::{Caller, ChangeKind, Error, NodeId, Result, Timestamp};
+use crate::ports::metadata::Seat;
 use crate::services::access::Located;
 
 /// Rows of the log looked at; a device that lacks more of them knows too little to delete a folder.
 const MOST: u32 = 5000;
+
+/// Returns how far the device of a batch has read the feed, if that is known at all.
+///
+/// # Errors
+/// `Invalid` for a position that no feed has, `CursorExpired` for one beyond the head: taken at its word, it would say
+/// that the device has read everything. One that the retained log does not reach any more is a device that knows little.
+pub(super) async fn position(drive: &Drive, caller: &Caller, batch: &Batch) -> Result<Option<i64>> {
+    let mut rows = drive.read().await?;
+    let Some(told) = batch.seen else {
+        let seat =
+            Seat { tenant: caller.tenant, user: &caller.user, device: &batch.device, share: batch.share };
+        return Ok(rows.cursor(seat).await?.map(|cursor| cursor.position));
+    };
+    if told < 0 {
+        return Err(Error::invalid("cursor", "must be a position of the feed, 0 or more", told));
+    }
+    if told > rows.head(caller.tenant).await? { Err(Error::CursorExpired) } else { Ok(Some(told)) }
+}
 
 /// Others' changes that the device has not read.
 #[derive(Debug, Default)]

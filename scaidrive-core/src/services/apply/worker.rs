@@ -128,7 +128,10 @@ impl<'w, 't> Worker<'w, 't> {
 
     /// Returns the way to where a change wants its item: by the folder's id if it tells that, else by its path.
     pub(super) async fn way(&mut self, wanted: &Wanted) -> Result<Way> {
-        let (Some(path), Some(name)) = (&wanted.to, wanted.name()) else { return Err(Error::NotFound) };
+        let path = wanted.to.as_ref().or(wanted.from.as_ref().filter(|_| self.terms.settles));
+        let (Some(path), Some(name)) = (path, wanted.name()) else {
+            return if self.terms.settles { self.way_to_unnamed() } else { Err(Error::NotFound) };
+        };
         let way = match wanted.parent {
             None => self.desk.way(self.tx, path).await,
             Some(parent) => {
@@ -142,6 +145,11 @@ impl<'w, 't> Worker<'w, 't> {
             }
             way => way,
         }
+    }
+
+    /// Returns where something goes that waited and of which no more is known.
+    fn way_to_unnamed(&self) -> Result<Way> {
+        Ok(Way { place: self.desk.root(), missing: Vec::new(), name: FileName::parse("unnamed")? })
     }
 
     /// Fails unless the caller may put something at the end of a way, making what is missing on it.
@@ -293,4 +301,9 @@ pub(super) fn told(row: &ConflictRow) -> AuditEvent {
 /// Tells whether a file has this content already: the same bytes, wherever they were cut.
 pub(super) fn is_same(facts: &FileFacts, content: &StoredContent) -> bool {
     facts.checksum == content.row.checksum && facts.size == content.row.size
+}
+
+/// Tells whether an item that the caller can see is a file with this content.
+pub(super) fn is_it(found: &Located, content: &StoredContent) -> bool {
+    found.rights.has(Right::Read) && found.node().file.as_ref().is_some_and(|facts| is_same(facts, content))
 }

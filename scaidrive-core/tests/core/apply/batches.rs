@@ -137,8 +137,73 @@ async fn a_quota_lets_in_what_fits_and_refuses_the_rest() {
         let paths: Vec<_> = outcome.applied.iter().map(|applied| applied.path.as_str()).collect();
         assert_eq!(paths, ["/00", "/01", "/02", "/03", "/04"], "in order, as if each had come alone");
         assert!(outcome.errors.iter().all(|refused| refused.error.code() == "QUOTA_EXCEEDED"));
-        let all = Batch { is_atomic: true, ..device.batch(Strategy::KeepBoth, &changes[5..]) };
-        assert!(matches!(device.run(all).await, Err(Error::QuotaExceeded { level: "share" })));
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_or_nothing_that_does_not_fit_names_the_change_that_was_too_much() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("laptop");
+        let old = device.plain(device.file("/old", "0123456789").await).await;
+        let targets = [QuotaTarget::Share(house.share.id), QuotaTarget::User(house.caller.user.clone())];
+        for target in targets {
+            let limits = Limits { limit_bytes: Some(40), ..Limits::default() };
+            let named = |id: &str, change| with(change, json!({ "client_change_id": id }));
+            let changes = [
+                named("folder", folder("/d")),
+                named("fits", device.file("/d/1", "01234567891").await),
+                named("fits, too", device.file("/d/2", "01234567892").await),
+                named("too much", device.file("/d/3", "01234567893").await),
+                named("a move", relocate(&old, "/old", "/d/old")),
+                named("after it", device.file("/d/4", "4").await),
+            ];
+            quotas::set(&house.drive, &house.caller, target.clone(), limits).await.unwrap();
+            let start = feed::head(&house.drive, &house.caller).await.unwrap();
+            let atomic = |changes| Batch { is_atomic: true, ..device.batch(Strategy::KeepBoth, changes) };
+            let outcome = device.run(atomic(&changes)).await.unwrap();
+            assert!(outcome.applied.is_empty() && outcome.conflicts.is_empty(), "{outcome:?}");
+            let [refused] = outcome.errors.as_slice() else { panic!("{outcome:?}") };
+            assert_eq!(refused.client_change_id, "too much");
+            assert!(matches!(refused.error, Error::QuotaExceeded { level } if level == target.kind()));
+            assert_eq!(feed::head(&house.drive, &house.caller).await.unwrap(), start, "nothing was applied");
+            quotas::set(&house.drive, &house.caller, target, Limits::default()).await.unwrap();
+        }
+        // Nothing of them was remembered.
+        let changes = [with(folder("/other"), json!({ "client_change_id": "folder" }))];
+        assert_eq!(device.apply(Strategy::KeepBoth, &changes).await.applied[0].path, "/other");
+        house.check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_of_one_call_have_a_size_together_and_one_alone_may_be_larger() {
+    for house in House::both(|_| {}).await {
+        let device = house.device("laptop");
+        let claim = |path: &str, chunks: usize, size: u32| {
+            let chunk = json!({ "sha256": "00".repeat(32), "size": size });
+            json!({
+                "resource_type": "file", "change_type": "created", "new_path": path,
+                "chunks": vec![chunk; chunks],
+            })
+        };
+        let mebibyte = 1 << 20;
+        let refused = async |changes: &[serde_json::Value]| {
+            let outcome = device.run(device.batch(Strategy::KeepBoth, changes)).await;
+            matches!(outcome, Err(Error::Invalid { fields }) if fields[0].field == "changes"
+                && fields[0].message.contains("1073741824 bytes") && fields[0].message.contains("32768 chunks"))
+        };
+        let large = claim("/large", 1500, mebibyte);
+        let small = device.file("/small", "x").await;
+        assert!(
+            !refused(&[large.clone(), claim("/a", 1024, mebibyte)]).await,
+            "one of them may be of any size"
+        );
+        assert!(refused(&[large.clone(), claim("/a", 1024, mebibyte), small.clone()]).await);
+        assert!(refused(&[claim("/a", 32_769, 1), claim("/b", 32_769, 1)]).await);
+        let outcome = device.apply(Strategy::KeepBoth, &[large, small, folder("/d")]).await;
+        assert_eq!((outcome.applied.len(), outcome.errors.len()), (2, 1), "{outcome:?}");
+        assert_eq!(outcome.errors[0].error.code(), "CHUNKS_MISSING");
         house.check().await;
     }
 }

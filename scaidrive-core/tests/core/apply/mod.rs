@@ -2,10 +2,13 @@
 
 mod batches;
 mod conflicts;
+mod gone;
 mod hostile;
+mod merges;
 mod model;
 mod once;
 mod places;
+mod positions;
 mod rivals;
 mod waiting;
 

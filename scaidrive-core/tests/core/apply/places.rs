@@ -14,10 +14,23 @@ use super::{Device, delete, folder, relocate, tree, with};
 use crate::backends::House;
 
 /// Denies a right on an item to everybody who is no administrator.
-async fn deny(house: &House, id: impl Into<ResourceId>, right: Right, inherits: bool) {
+pub(super) async fn deny(house: &House, id: impl Into<ResourceId>, right: Right, inherits: bool) {
     let trustee = "everyone".parse().unwrap();
     let entry = NewEntry { trustee, kind: AceType::Deny, rights: Rights::from(right), inherits };
     acl::add(&house.drive, &house.caller, id.into(), entry).await.unwrap();
+}
+
+/// Returns a device of the administrator in another share.
+pub(super) async fn elsewhere(house: &House) -> Device<'_> {
+    let new = NewShare {
+        name: "Other".to_owned(),
+        share_type: ShareType::Project,
+        owner: None,
+        description: None,
+        quota_bytes: None,
+    };
+    let share = shares::create(&house.drive, &house.caller, new).await.unwrap().id;
+    Device { share, ..house.device("owner") }
 }
 
 async fn with_parents(device: &Device<'_>, change: serde_json::Value) -> Vec<&'static str> {
@@ -122,15 +135,7 @@ async fn what_is_hidden_foreign_or_absent_costs_the_same_and_only_the_audit_tell
         let owner = house.device("owner");
         let hidden = owner.plain(owner.file("/hidden", "secret").await).await;
         deny(&house, hidden.resource_id, Right::Read, true).await;
-        let new = NewShare {
-            name: "Other".to_owned(),
-            share_type: ShareType::Project,
-            owner: None,
-            description: None,
-            quota_bytes: None,
-        };
-        let share = shares::create(&house.drive, &house.caller, new).await.unwrap().id;
-        let elsewhere = Device { share, ..house.device("owner") };
+        let elsewhere = elsewhere(&house).await;
         let foreign = elsewhere.plain(elsewhere.file("/foreign", "x").await).await;
         let device = house.device_of("usr_ann", Some(ShareRole::Contributor)).await;
         let never = json!("fil_01ARZ3NDEKTSV4RRFFQ69G5FAV");

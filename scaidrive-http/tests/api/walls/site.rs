@@ -65,7 +65,7 @@ impl<'s> Site<'s> {
         let mut ids = Ids::new();
         for word in ask.words() {
             let id = match word {
-                "me" if ["narrow", "super"].contains(&caller) => "admin".to_owned(),
+                "me" if ["narrow", "super"].contains(&caller) => self.server.admin.to_owned(),
                 "me" => format!("usr_{caller}"),
                 "new" => fresh(),
                 "device" => self.device_of(caller).await,
@@ -79,7 +79,7 @@ impl<'s> Site<'s> {
     /// Registers a device of the caller's; what a caller may not have is not there for it either.
     async fn device_of(&self, caller: &str) -> String {
         let (tenant, user) = match caller {
-            "narrow" | "super" => (self.tenant, "admin".to_owned()),
+            "narrow" | "super" => (self.tenant, self.server.admin.to_owned()),
             "foreigner" => return "nobodys".to_owned(),
             _ => (self.tenant, format!("usr_{caller}")),
         };
@@ -132,7 +132,7 @@ impl<'s> Site<'s> {
         match word {
             "tenant" => self.tenant.to_string(),
             "partner" => self.partner().await,
-            "super" => "admin".to_owned(),
+            "super" => self.server.admin.to_owned(),
             "hash_of_x" => sha256(b"x"),
             "share" | "trashed_share" => self.share(word).await,
             "file" | "trashed" | "folder" | "target" | "trashed_folder" => self.node(word).await,
