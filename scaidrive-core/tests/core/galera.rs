@@ -345,10 +345,11 @@ async fn collection_takes_nothing_that_is_needed_though_nodes_die() {
         let (battered, written) = (&battered, &written);
         async move {
             for round in 0..rounds(200) {
-                // Few different contents, so that writers meet on the same chunks.
-                let made = battered.create_as(&format!("{writer}-{round}"), round % 7).await;
+                // All write the same contents at about the same time; of every second nothing stays.
+                let content = round / 10;
+                let made = battered.create_as(&format!("{writer}-{round}"), content).await;
                 let purged = match made {
-                    Ok(id) if round % 3 > 0 => {
+                    Ok(id) if content % 2 == 1 || round % 3 > 0 => {
                         trash::delete(&battered.house.drive, &battered.house.caller, id.into(), true).await
                     }
                     other => other.map(drop),
