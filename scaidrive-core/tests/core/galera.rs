@@ -44,7 +44,12 @@ impl Cluster {
         ask_mariadb(&format!("{dir}/node0/sock"), &format!("CREATE DATABASE {name}"));
         let urls: Vec<String> = urls.split(' ').map(|url| format!("{url}{name}")).collect();
         let mut nodes = Vec::new();
-        for url in &urls {
+        for (number, url) in urls.iter().enumerate() {
+            // It has come there once this is answered.
+            ask_mariadb(
+                &format!("{dir}/node{number}/sock"),
+                "SET SESSION wsrep_sync_wait = 1; SELECT 1 INTO @there",
+            );
             nodes.push(SqlStore::open(url, Arc::new(SystemClock)).await.unwrap());
         }
         let is_down = nodes.iter().map(|_| AtomicBool::new(false)).collect();
