@@ -18,7 +18,7 @@ async fn without_its_replica_a_server_reports_and_says_so() {
     }
     let ready = server.get("/ready").await.ok().json;
     assert_eq!((&ready["status"], &ready["checks"]["replica"]), (&json!("degraded"), &json!(false)));
-    assert_eq!(server.metric_line("scaidrive_database_replica_up ").await.as_deref(), Some("0"));
+    assert_eq!(server.metric_line("scaidrive_database_replica_up{} ").await.as_deref(), Some("0"));
     let count = async |target| {
         let line = format!("scaidrive_database_reports_total{{target=\"{target}\"}} ");
         server.metric_line(&line).await.unwrap().parse::<u64>().unwrap()
