@@ -53,6 +53,11 @@ impl Tally {
         self.0.lock().unwrap().total()
     }
 
+    /// Returns how many of them are none of success.
+    pub(crate) fn failures(&self) -> usize {
+        self.0.lock().unwrap().failures().values().sum()
+    }
+
     /// Returns what was counted since this was asked last.
     pub(crate) fn take(&self) -> Counted {
         let mut counted = self.0.lock().unwrap();

@@ -55,7 +55,9 @@ impl Cluster {
             probes: words("SCAIDRIVE_CLUSTER_PROBES"),
         };
         // A test before may have failed while something was down.
-        PARTS.iter().for_each(|name| cluster.part(name).start());
+        for name in PARTS {
+            cluster.part(name).start();
+        }
         cluster.await_ready();
         Some(cluster)
     }
@@ -71,15 +73,8 @@ impl Cluster {
     /// Waits until every api and worker says that nothing is missing.
     pub(crate) fn await_ready(&self) {
         for probe in &self.probes {
-            await_that(&format!("{probe} to be ready"), || self.says(probe) == "ready");
+            await_that(&format!("{probe} to be ready"), || says(probe) == "ready");
         }
-    }
-
-    /// Returns what a process says of itself; nothing where it does not answer.
-    fn says(&self, probe: &str) -> String {
-        let told = Command::new("curl").args(["-s", &format!("{probe}/api/v1/ready")]).output().unwrap();
-        let body: Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
-        body["status"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Returns a command with the settings of the cluster: `scaidrive` or `scaidrive-server`.
@@ -146,6 +141,13 @@ impl Cluster {
         };
         await_that("the replica to hold what the first database holds", || of("mariadb") == of("replica"));
     }
+}
+
+/// Returns what a process says of itself; nothing where it does not answer.
+fn says(probe: &str) -> String {
+    let told = Command::new("curl").args(["-s", &format!("{probe}/api/v1/ready")]).output().unwrap();
+    let body: Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
+    body["status"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Returns a token of the identity provider's.

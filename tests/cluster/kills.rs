@@ -11,18 +11,23 @@ use crate::answers::{Caller, Counted, Tally};
 use crate::cluster::{Cluster, await_that};
 use crate::load::{Load, off_the_runtime};
 
-/// What is killed, in turn, and how many requests are made, or fail, before it is started again: those that need the
-/// database wait for it for long.
-const KILLED: [(&str, usize); 8] = [
-    ("api-1", 60),
-    ("worker-1", 60),
-    ("redis", 60),
-    ("oidc", 60),
-    ("replica", 60),
-    ("garage", 60),
-    ("mariadb", 20),
-    ("api-3", 60),
+/// What is killed, in turn, and whether clients must have been refused for want of it before it is started again.
+const KILLED: [(&str, bool); 8] = [
+    ("api-1", false),
+    ("worker-1", false),
+    ("redis", false),
+    ("oidc", false),
+    ("replica", false),
+    ("garage", true),
+    ("mariadb", true),
+    ("api-3", false),
 ];
+
+/// Requests that are answered before what was killed is started again.
+const ANSWERS: usize = 60;
+
+/// Requests that are refused before what they need is started again.
+const REFUSALS: usize = 20;
 
 /// What clients saw while a part was away.
 struct Seen {
@@ -33,18 +38,22 @@ struct Seen {
 }
 
 /// Kills a part in the middle of requests; returns what was seen until every client got on again.
-async fn kill(cluster: &Cluster, load: &Load, (name, meanwhile): (&str, usize)) -> Seen {
+fn kill(cluster: &Cluster, load: &Load, (name, is_needed): (&str, bool)) -> Seen {
     load.tally.take();
     let (began, part) = (Instant::now(), cluster.part(name));
     part.kill();
-    load.await_requests(meanwhile);
+    if is_needed {
+        load.await_failures(REFUSALS);
+    } else {
+        load.await_requests(ANSWERS);
+    }
     part.start();
-    recovered(cluster, load, format!("kill -9 {name}"), began).await
+    recovered(cluster, load, format!("kill -9 {name}"), began)
 }
 
-async fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
+fn recovered(cluster: &Cluster, load: &Load, what: String, began: Instant) -> Seen {
     off_the_runtime(|| cluster.await_ready());
-    load.await_progress().await;
+    load.await_progress();
     let seen = Seen { what, counted: load.tally.take(), whole: began.elapsed() };
     eprintln!("{}", row(&seen));
     seen
@@ -67,19 +76,23 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed() {
     let load = Load::start(&cluster, &cluster.tenant()).await;
     let mut table = Vec::new();
     for part in KILLED {
-        table.push(kill(&cluster, &load, part).await);
+        table.push(kill(&cluster, &load, part));
     }
     let began = Instant::now();
     cluster.part("nginx").reload();
-    load.await_requests(60);
-    table.push(recovered(&cluster, &load, "nginx reloads".to_owned(), began).await);
+    load.await_requests(ANSWERS);
+    table.push(recovered(&cluster, &load, "nginx reloads".to_owned(), began));
     load.finish().await;
     cluster.check();
     cluster.check_replica();
     eprintln!("| what | requests | failed | longest without a write | without a read | all well after |");
     eprintln!("|---|---|---|---|---|---|");
-    table.iter().for_each(|seen| eprintln!("{}", row(seen)));
-    table.iter().for_each(|seen| seen.counted.check());
+    for seen in &table {
+        eprintln!("{}", row(seen));
+    }
+    for seen in table {
+        seen.counted.check();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

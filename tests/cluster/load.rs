@@ -71,6 +71,8 @@ impl Load {
         let cursor = load.caller.get("/sync/changes").await["cursor"].as_u64().unwrap();
         let work = Work { stop: Arc::clone(&load.follower_stop), ..load.work("the follower of the feed", 0) };
         load.follower.spawn(readers::follow(work, cursor));
+        let work = load.work("who reads reports", 0);
+        load.clients.spawn(readers::reports(work));
         for number in 0..2 {
             let work = load.work("a writer of batches", number);
             load.clients.spawn(writers::batches(work));
@@ -83,7 +85,7 @@ impl Load {
             let work = load.work("a socket", number);
             load.clients.spawn(readers::hears(work));
         }
-        load.await_progress().await;
+        load.await_progress();
         load
     }
 
@@ -101,7 +103,7 @@ impl Load {
     }
 
     /// Waits until every client has brought something more to its end that it began after this.
-    pub(crate) async fn await_progress(&self) {
+    pub(crate) fn await_progress(&self) {
         let before: Vec<u64> = self.beats.iter().map(|(_, beats)| beats.load(Ordering::SeqCst)).collect();
         off_the_runtime(|| {
             for ((kind, beats), before) in self.beats.iter().zip(&before) {
@@ -120,6 +122,11 @@ impl Load {
         off_the_runtime(|| {
             await_that("requests to be made", || self.tally.total() >= before + number);
         });
+    }
+
+    /// Waits until so many requests have failed since the tally was taken last.
+    pub(crate) fn await_failures(&self, number: usize) {
+        off_the_runtime(|| await_that("requests to fail", || self.tally.failures() >= number));
     }
 
     /// Lets every client end what it is at, then demands that nothing acknowledged is lost, and nothing else is there.

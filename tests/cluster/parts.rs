@@ -17,12 +17,10 @@ pub(crate) fn await_that(what: &str, is_so: impl FnMut() -> bool) {
 }
 
 /// Waits until something is so, or tells what is not.
-pub(crate) fn await_that_or_tell(mut is_so: impl FnMut() -> bool, what: impl FnOnce() -> String) {
+pub(crate) fn await_that_or_tell(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let began = Instant::now();
     while !is_so() {
-        if began.elapsed() > PATIENCE {
-            panic!("in vain for {PATIENCE:?}: {}", what());
-        }
+        assert!(began.elapsed() < PATIENCE, "in vain for {PATIENCE:?}: {}", what());
         std::thread::sleep(LOOK);
     }
 }
@@ -54,9 +52,13 @@ impl Part {
 
     /// Tells whether its process runs; one that only waits to be buried does not.
     pub(crate) fn runs(&self) -> bool {
-        let stat = self.pid().and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
-        // The state follows the program's name, which stands in parentheses.
-        stat.is_some_and(|text| text.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
+        let Some(home) = self.pid().map(|pid| Path::new("/proc").join(pid)) else { return false };
+        let stat = fs::read_to_string(home.join("stat")).unwrap_or_default();
+        // The state follows the program's name, which stands in parentheses. Its other threads may outlive the first, and
+        // what it listened on lives as long as they.
+        let is_first_dead = stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'));
+        let threads = fs::read_dir(home.join("task")).map_or(0, Iterator::count);
+        !stat.is_empty() && (!is_first_dead || threads > 1)
     }
 
     fn signal(&self, signal: &str) {

@@ -33,6 +33,18 @@ pub(crate) async fn reads(work: Work) {
     }
 }
 
+/// Reads what may come from the replica: the audit, and who uses how much.
+pub(crate) async fn reports(work: Work) {
+    while work.goes_on() {
+        for path in ["/admin/audit?limit=20", "/quotas/usage/users"] {
+            match work.caller.ask(work.caller.request(Method::GET, path)).await {
+                Ok(_) => work.done(),
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+}
+
 /// Follows the feed of everything: each position must be the one after the last. Ends once it has nothing more.
 pub(crate) async fn follow(work: Work, mut cursor: u64) {
     loop {

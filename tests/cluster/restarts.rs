@@ -36,7 +36,7 @@ async fn no_request_fails_while_every_api_is_restarted_in_turn() {
         off_the_runtime(|| part.await_end());
         part.start();
         off_the_runtime(|| cluster.await_ready());
-        load.await_progress().await;
+        load.await_progress();
     }
     finish_spotless(&cluster, load, "every api restarted").await;
 }
@@ -52,7 +52,7 @@ async fn no_request_fails_for_want_of_redis() {
     redis.kill();
     // Not to wait for something, but to be without it for that long.
     tokio::time::sleep(outage).await;
-    load.await_progress().await;
+    load.await_progress();
     redis.start();
     off_the_runtime(|| cluster.await_ready());
     hears_of_the_others(&cluster, &tenant.token).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::answers::{Caller, Tally};
-use crate::cluster::{Cluster, Tenant, await_that_or_tell, ran};
+use crate::cluster::{Cluster, Part, Tenant, await_that_or_tell, ran};
 use crate::tree::Tree;
 
 /// What stops while the database is restored.
@@ -127,8 +127,8 @@ fn work(devices: [&Device; 2], when: &str, from: usize) -> BTreeSet<String> {
 /// Stops the server, puts the dump in the place of the database as README says, and starts again.
 fn restore(cluster: &Cluster, dump: &Path, meanwhile: impl FnOnce()) {
     let servers = SERVERS.map(|name| cluster.part(name));
-    servers.iter().for_each(|server| server.tell_to_stop());
-    servers.iter().for_each(|server| server.await_end());
+    servers.iter().for_each(Part::tell_to_stop);
+    servers.iter().for_each(Part::await_end);
     meanwhile();
     cluster.sql("mariadb", "DROP DATABASE scaidrive");
     let mut client = Command::new("mariadb");
@@ -137,7 +137,7 @@ fn restore(cluster: &Cluster, dump: &Path, meanwhile: impl FnOnce()) {
     cluster.cli(&["migrate"]);
     cluster.cli(&["backup", "verify", "--deep"]);
     cluster.cli(&["restore", "finish"]);
-    servers.iter().for_each(|server| server.start());
+    servers.iter().for_each(Part::start);
     cluster.await_ready();
 }
 

@@ -44,7 +44,12 @@ impl Cluster {
         ask_mariadb(&format!("{dir}/node0/sock"), &format!("CREATE DATABASE {name}"));
         let urls: Vec<String> = urls.split(' ').map(|url| format!("{url}{name}")).collect();
         let mut nodes = Vec::new();
-        for url in &urls {
+        for (number, url) in urls.iter().enumerate() {
+            // It has come there once this is answered.
+            ask_mariadb(
+                &format!("{dir}/node{number}/sock"),
+                "SET SESSION wsrep_sync_wait = 1; SELECT 1 INTO @there",
+            );
             nodes.push(SqlStore::open(url, Arc::new(SystemClock)).await.unwrap());
         }
         let is_down = nodes.iter().map(|_| AtomicBool::new(false)).collect();
@@ -345,10 +350,11 @@ async fn collection_takes_nothing_that_is_needed_though_nodes_die() {
         let (battered, written) = (&battered, &written);
         async move {
             for round in 0..rounds(200) {
-                // Few different contents, so that writers meet on the same chunks.
-                let made = battered.create_as(&format!("{writer}-{round}"), round % 7).await;
+                // All write the same contents at about the same time; of every second nothing stays.
+                let content = round / 10;
+                let made = battered.create_as(&format!("{writer}-{round}"), content).await;
                 let purged = match made {
-                    Ok(id) if round % 3 > 0 => {
+                    Ok(id) if content % 2 == 1 || round % 3 > 0 => {
                         trash::delete(&battered.house.drive, &battered.house.caller, id.into(), true).await
                     }
                     other => other.map(drop),

@@ -24,6 +24,7 @@ mod oidc_tenants;
 mod people;
 mod proxied;
 mod replicas;
+mod reports;
 mod scaisend;
 mod server;
 mod shares;

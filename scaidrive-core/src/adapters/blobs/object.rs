@@ -66,7 +66,7 @@ fn is_away(error: &object_store::Error) -> bool {
     // The crate keeps the type of what a server answers to itself; these are its words for it.
     let out_of_order =
         ["non-2xx status code: 5", "non-2xx status code: 429", "Server returned error response"];
-    causes(error).any(|cause| cause.is::<HttpError>())
+    causes(error).any(<dyn std::error::Error>::is::<HttpError>)
         || (matches!(error, object_store::Error::Generic { .. })
             && causes(error).any(|cause| out_of_order.iter().any(|words| cause.to_string().contains(words))))
 }

@@ -32,11 +32,12 @@ impl Server {
             database: None,
         }
     }
+}
 
-    pub(super) fn mint_elsewhere(&self, tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
-        let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        // Without any, the provider would not have limited it at all.
-        let scope = if words.is_empty() { "elsewhere".to_owned() } else { words.join(" ") };
-        cluster::token(&tenant.to_string(), user, &scope)
-    }
+/// Returns a token of the cluster's provider.
+pub(super) fn mint(tenant: TenantId, user: &str, scopes: &[Scope]) -> String {
+    let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    // Without any, the provider would not have limited it at all.
+    let scope = if words.is_empty() { "elsewhere".to_owned() } else { words.join(" ") };
+    cluster::token(&tenant.to_string(), user, &scope)
 }
