@@ -15,7 +15,7 @@ use scaidrive_core::Ports;
 use scaidrive_core::adapters::local::SystemClock;
 use scaidrive_core::adapters::sql::SqlStore;
 use scaidrive_core::config::{Config, ObjectsConfig};
-use scaidrive_core::model::{Error, FileId, ParentId, Result, ShareRole, Timestamp};
+use scaidrive_core::model::{Caller, Error, FileId, ParentId, Result, ShareRole, Timestamp};
 use scaidrive_core::ports::{MetadataStore, Reads, WriteUnit};
 use scaidrive_core::services::collect::{self, Plan};
 use scaidrive_core::services::files::{self, NewFile};
@@ -189,6 +189,8 @@ async fn kill_in_turn(house: Arc<House>, cluster: Arc<Cluster>, done: Arc<Atomic
 struct Battered {
     house: Arc<House>,
     cluster: Arc<Cluster>,
+    /// Somebody who is in no share.
+    guest: Caller,
     done: Arc<AtomicBool>,
     killer: tokio::task::JoinHandle<u32>,
 }
@@ -199,9 +201,10 @@ impl Battered {
             eprintln!("SKIPPED: SCAIDRIVE_TEST_GALERA_URLS is not set: run tests/run --galera");
             return None;
         };
+        let guest = house.person("guest", None).await;
         let (house, done) = (Arc::new(house), Arc::new(AtomicBool::new(false)));
         let killer = tokio::spawn(kill_in_turn(Arc::clone(&house), Arc::clone(&cluster), Arc::clone(&done)));
-        Some(Self { house, cluster, done, killer })
+        Some(Self { house, cluster, guest, done, killer })
     }
 
     /// Lets all nodes live, and checks what each of them holds.
@@ -306,13 +309,13 @@ async fn opposite_moves_detach_nothing_though_nodes_die() {
 async fn no_node_lets_anybody_in_after_the_answer_to_a_revoke_though_nodes_die() {
     let Some(battered) = Battered::new(|_| {}).await else { return };
     let (drive, caller, share) = (&battered.house.drive, &battered.house.caller, battered.house.share.id);
-    let guest = battered.house.person("guest", None).await;
+    let guest = &battered.guest;
     let member =
         || NewMember { principal: "user:guest".parse().unwrap(), role: ShareRole::Reader, expires_at: None };
     let (mut seen, mut revoked) = (0, 0);
     for _ in 0..rounds(200) {
         let Ok(added) = members::add(drive, caller, share, member()).await else { continue };
-        seen += u32::from(shares::get(drive, &guest, share).await.is_ok());
+        seen += u32::from(shares::get(drive, guest, share).await.is_ok());
         while let Err(error) = members::remove(drive, caller, share, added.id).await {
             assert!(is_of_a_break(&error), "{error:?}");
             if matches!(error, Error::NotFound) {
@@ -321,7 +324,7 @@ async fn no_node_lets_anybody_in_after_the_answer_to_a_revoke_though_nodes_die()
         }
         revoked += 1;
         for _ in 0..3 {
-            let late = shares::get(drive, &guest, share).await;
+            let late = shares::get(drive, guest, share).await;
             assert!(late.as_ref().err().is_some_and(is_of_a_break), "{late:?}");
         }
     }
