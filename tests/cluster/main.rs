@@ -14,6 +14,8 @@ mod kills;
 mod ledger;
 mod load;
 mod migrations;
+#[path = "../noise.rs"]
+mod noise;
 mod readers;
 mod replicas;
 mod restarts;
@@ -23,28 +25,10 @@ mod scenario;
 mod tree;
 mod writers;
 
-use std::fmt::Write as _;
+use scaidrive_core::model::Sha256Hash;
 
-use sha2::{Digest, Sha256};
-
-/// Returns bytes that look random, the same for the same seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
+use self::noise::noise;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256Hash::of(bytes).to_string()
 }

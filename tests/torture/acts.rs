@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::house::ran;
+use crate::cluster::ran;
+use crate::noise::noise;
 
 /// Files in a folder of what is copied.
 const FOLDER: usize = 100;
@@ -23,20 +24,6 @@ fn git(dir: &Path, args: &[&str]) -> String {
 /// Returns lines that say which file of which kind they are in.
 fn text(kind: &str, number: usize) -> String {
     (0..20 + number % 50).map(|line| format!("line {line} of {kind} {number}\n")).collect()
-}
-
-/// Returns bytes that do not repeat.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 impl Acts {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Part, variable};
+use crate::cluster::{Cluster, Part, ran, variable};
 use crate::line::Line;
 
 /// Returns one of the programs, as they were built beside this test or as it was told.
@@ -169,15 +169,6 @@ fn admin(data: &Path) -> Command {
 
 fn log(dir: &Path, name: &str) -> File {
     File::options().create(true).append(true).open(dir.join(format!("{name}.log"))).unwrap()
-}
-
-/// Runs a command to its end; returns what it said.
-pub(crate) fn ran(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let (said, complained) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {said}{complained}");
-    said.into_owned()
 }
 
 /// A directory that is synced, by a process of its own.

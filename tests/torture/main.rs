@@ -13,6 +13,8 @@ mod acts;
 mod cluster;
 mod house;
 mod line;
+#[path = "../noise.rs"]
+mod noise;
 mod tree;
 
 use std::path::Path;

@@ -20,6 +20,17 @@ pub(crate) fn rounds(default: u32) -> u32 {
     var("ROUNDS").map_or(default, |text| text.parse().unwrap())
 }
 
+/// Returns what makes a project share of this name, and nothing else.
+pub(crate) fn share_named(text: &str) -> shares::NewShare {
+    shares::NewShare {
+        name: text.to_owned(),
+        share_type: ShareType::Project,
+        owner: None,
+        description: None,
+        quota_bytes: None,
+    }
+}
+
 /// Makes an empty database on the MariaDB of the tests and returns its URL; nothing without one.
 pub(crate) fn mariadb() -> Option<String> {
     let (Some(url), Some(socket)) = (var("MYSQL_URL"), var("MYSQL_SOCKET")) else {
@@ -109,14 +120,7 @@ impl House {
         open::migrate(&drive).await.unwrap();
         let (tenant, admin, _) = tenants::bootstrap(&drive).await.unwrap();
         let caller = tenants::caller_for(&drive, tenant.id, &admin.id).await.unwrap();
-        let new = shares::NewShare {
-            name: "S".to_owned(),
-            share_type: ShareType::Project,
-            owner: None,
-            description: None,
-            quota_bytes: None,
-        };
-        let share = shares::create(&drive, &caller, new).await.unwrap();
+        let share = shares::create(&drive, &caller, share_named("S")).await.unwrap();
         Self { drive, caller, share, dir: Arc::new(dir) }
     }
 

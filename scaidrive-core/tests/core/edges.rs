@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use scaidrive_core::model::acl::AceType;
 use scaidrive_core::model::{
-    Error, Limits, NodeId, ParentId, Principal, QuotaTarget, ResourceId, Right, Rights, ShareRole, ShareType,
-    Timestamp, UserStatus,
+    Error, Limits, NodeId, ParentId, Principal, QuotaTarget, ResourceId, Right, Rights, ShareRole, Timestamp,
+    UserStatus,
 };
 use scaidrive_core::ports::metadata::AuditQuery;
 use scaidrive_core::services::bulk::{self, BulkFile};
@@ -21,17 +21,7 @@ use scaidrive_core::services::users::{self, UserPatch};
 use scaidrive_core::services::{audit, copies, feed, files, folders, permissions, quotas, trash};
 
 use crate::access::file_id;
-use crate::backends::{House, name, rounds};
-
-fn share_named(text: &str) -> NewShare {
-    NewShare {
-        name: text.to_owned(),
-        share_type: ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: None,
-    }
-}
+use crate::backends::{House, name, rounds, share_named};
 
 fn of_folder(id: scaidrive_core::model::FolderId) -> ResourceId {
     ResourceId::Node(id.into())

@@ -8,28 +8,26 @@ use std::time::Duration;
 use scaidrive_core::adapters::sql::statements;
 use scaidrive_core::model::acl::AceType;
 use scaidrive_core::model::{
-    Caller, ChangeKind, Error, FeedRow, FileId, FolderId, NodeId, ParentId, ResourceId, Right, ShareId,
-    ShareRole, ShareType,
+    Caller, ChangeKind, Error, FeedRow, FileId, FolderId, NodeId, ParentId, ResourceId, Right, Share,
+    ShareId, ShareRole,
 };
 use scaidrive_core::services::bulk::{self, BulkFile};
 use scaidrive_core::services::files::{self, NewFile};
 use scaidrive_core::services::moves::{self, Target};
 use scaidrive_core::services::retention::{self, RAISE, Retention};
-use scaidrive_core::services::shares::{self, NewShare};
+use scaidrive_core::services::shares;
 use scaidrive_core::services::{feed, folders, members, trash};
 
-use crate::backends::{House, name};
+use crate::backends::{House, name, share_named};
 
 impl House {
     pub(crate) async fn other_share(&self, text: &str) -> ShareId {
-        let new = NewShare {
-            name: text.to_owned(),
-            share_type: ShareType::Project,
-            owner: None,
-            description: None,
-            quota_bytes: None,
-        };
-        shares::create(&self.drive, &self.caller, new).await.unwrap().id
+        self.share_of(&self.caller, text).await.id
+    }
+
+    /// Makes a share of somebody's own.
+    pub(crate) async fn share_of(&self, owner: &Caller, text: &str) -> Share {
+        shares::create(&self.drive, owner, share_named(text)).await.unwrap()
     }
 
     /// Writes so many files into a share, in a few transactions.

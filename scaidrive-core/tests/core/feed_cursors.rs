@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scaidrive_core::model::{Caller, Error, FeedRow, ParentId, ShareId, ShareType, TenantId, UserId};
+use scaidrive_core::model::{Caller, Error, FeedRow, ParentId, ShareId, TenantId, UserId};
 use scaidrive_core::services::retention::{self, Retention};
-use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{feed, folders};
 use scaidrive_core::testing::limiter::HandClock;
@@ -69,14 +68,7 @@ async fn neighbour(house: &House) -> (Caller, ShareId) {
     };
     tenants::create_user(&house.drive, &system, new).await.unwrap();
     let caller = tenants::caller_for(&house.drive, tenant, &boss).await.unwrap();
-    let new = NewShare {
-        name: "N".to_owned(),
-        share_type: ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: None,
-    };
-    let share = shares::create(&house.drive, &caller, new).await.unwrap().id;
+    let share = house.share_of(&caller, "N").await.id;
     (caller, share)
 }
 

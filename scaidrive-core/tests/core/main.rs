@@ -18,6 +18,8 @@ mod feed_races;
 mod galera;
 mod identity;
 mod layers;
+#[path = "../../../tests/noise.rs"]
+mod noise;
 mod quotas;
 mod races;
 mod replica;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use scaidrive_core::jobs::Worker;
 use scaidrive_core::model::{
-    Caller, Error, FileInfo, LimitType, Limits, Principal, QuotaTarget, Result, Severity, ShareRole,
-    ShareType, Usage, UsageTarget, UserId,
+    Caller, Error, FileInfo, LimitType, Limits, Principal, QuotaTarget, Result, Severity, ShareRole, Usage,
+    UsageTarget, UserId,
 };
 use scaidrive_core::ports::metadata::AuditQuery;
 use scaidrive_core::ports::{Outcome, WriteUnit, Writes};
@@ -19,7 +19,7 @@ use scaidrive_core::services::shares::{self, SharePatch};
 use scaidrive_core::services::tenants::{self, NewTenant, NewUser};
 use scaidrive_core::services::{audit, quotas, trash};
 
-use crate::backends::{House, name, rounds};
+use crate::backends::{House, name, rounds, share_named};
 
 fn hard(bytes: u64) -> Limits {
     Limits { limit_bytes: Some(bytes), ..Limits::default() }
@@ -181,13 +181,7 @@ async fn the_limit_of_a_share_is_one_whoever_sets_it() {
     write(&house, &house.caller, "a", 101).await.unwrap();
     quotas::remove(&house.drive, &house.caller, target).await.unwrap();
     assert_eq!(shares::get(&house.drive, &house.caller, house.share.id).await.unwrap().quota_bytes, None);
-    let new = shares::NewShare {
-        name: "T".to_owned(),
-        share_type: ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: Some(50),
-    };
+    let new = shares::NewShare { quota_bytes: Some(50), ..share_named("T") };
     let other = shares::create(&house.drive, &house.caller, new).await.unwrap();
     let quota = quotas::get(&house.drive, &house.caller, &QuotaTarget::Share(other.id)).await.unwrap();
     assert_eq!(quota.limits.limit_bytes, Some(50));

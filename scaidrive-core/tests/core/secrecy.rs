@@ -24,7 +24,7 @@ use scaidrive_core::services::shares::{self, SharePatch};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{content, copies, me, quotas, trash, versions};
 
-use crate::backends::{House, name};
+use crate::backends::{House, name, share_named};
 
 /// Somebody who may do everything in a share, and what it may use besides the secret: a file and a folder.
 #[derive(Clone)]
@@ -205,14 +205,7 @@ impl Secret {
 }
 
 async fn project(drive: &Drive, caller: &Caller) -> ShareId {
-    let new = shares::NewShare {
-        name: "P".to_owned(),
-        share_type: scaidrive_core::model::ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: None,
-    };
-    shares::create(drive, caller, new).await.unwrap().id
+    shares::create(drive, caller, share_named("P")).await.unwrap().id
 }
 
 impl House {

@@ -44,6 +44,5 @@ impl Drop for MariaDb {
 
 /// Reads what `tests/run` tells of its services.
 pub(crate) fn var(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests learn from it where their services are")]
-    std::env::var(format!("SCAIDRIVE_TEST_{name}")).ok()
+    crate::cluster::variable(&format!("SCAIDRIVE_TEST_{name}"))
 }

@@ -19,6 +19,8 @@ mod hostile_sync;
 mod lifecycle;
 mod limits;
 mod mail;
+#[path = "../../../tests/noise.rs"]
+mod noise;
 mod oidc;
 mod oidc_tenants;
 mod people;

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::launch::{launch, program};
 use crate::databases::MariaDb;
+pub(crate) use crate::noise::noise;
 
 /// A running server on its own data directory.
 pub(crate) struct Server {
@@ -333,20 +334,6 @@ impl Reply {
         );
         self
     }
-}
-
-/// Returns bytes that look random, the same for the same seed.
-pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

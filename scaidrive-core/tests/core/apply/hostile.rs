@@ -1,8 +1,7 @@
 //! What no decent device sends: refused, change by change, and nothing happens.
 
-use scaidrive_core::model::{Error, ShareType, Strategy};
+use scaidrive_core::model::{Error, Strategy};
 use scaidrive_core::services::apply::{Batch, MOST_CHANGES};
-use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::{feed, tenants};
 use serde_json::{Value, json};
 
@@ -74,14 +73,7 @@ async fn too_many_changes_and_ids_that_are_none_fail_the_whole_request() {
 async fn items_of_other_shares_and_other_tenants_are_not_there() {
     for house in House::both(|_| {}).await {
         let device = house.device("laptop");
-        let new = NewShare {
-            name: "Other".to_owned(),
-            share_type: ShareType::Project,
-            owner: None,
-            description: None,
-            quota_bytes: None,
-        };
-        let other_share = shares::create(&house.drive, &house.caller, new).await.unwrap().id;
+        let other_share = house.other_share("Other").await;
         let elsewhere = Device { share: other_share, ..house.device("laptop") };
         let item = elsewhere.plain(elsewhere.file("/theirs", "x").await).await;
         let dir = elsewhere.plain(folder("/dir")).await;

@@ -2,12 +2,11 @@
 
 use scaidrive_core::adapters::sql::statements;
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, ShareType, Strategy};
+use scaidrive_core::model::{ChangeKind, ResourceId, Right, Rights, ShareRole, Strategy};
 use scaidrive_core::services::acl::{self, NewEntry};
 use scaidrive_core::services::apply::{Applied, Batch};
 use scaidrive_core::services::devices::{self, NewDevice};
 use scaidrive_core::services::journal;
-use scaidrive_core::services::shares::{self, NewShare};
 use serde_json::json;
 
 use super::{Device, delete, folder, relocate, tree, with};
@@ -22,14 +21,7 @@ pub(super) async fn deny(house: &House, id: impl Into<ResourceId>, right: Right,
 
 /// Returns a device of the administrator in another share.
 pub(super) async fn elsewhere(house: &House) -> Device<'_> {
-    let new = NewShare {
-        name: "Other".to_owned(),
-        share_type: ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: None,
-    };
-    let share = shares::create(&house.drive, &house.caller, new).await.unwrap().id;
+    let share = house.other_share("Other").await;
     Device { share, ..house.device("owner") }
 }
 

@@ -1,14 +1,11 @@
 //! What is present for whom: an attacker who knows a hash learns nothing from it.
 
 use scaidrive_core::model::acl::AceType;
-use scaidrive_core::model::{
-    Caller, ChunkHash, Error, NodeId, ParentId, ResourceId, Right, Rights, Share, ShareRole, ShareType,
-};
+use scaidrive_core::model::{ChunkHash, Error, NodeId, ParentId, ResourceId, Right, Rights, ShareRole};
 use scaidrive_core::services::acl::{self, NewEntry};
 use scaidrive_core::services::bulk::{self, BulkFile};
 use scaidrive_core::services::files::{self, IfMatch};
 use scaidrive_core::services::moves::Target;
-use scaidrive_core::services::shares::{self, NewShare};
 use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{copies, delta, folders, members, trash, versions};
 
@@ -28,17 +25,6 @@ async fn hide(house: &House, from: &str, what: impl Into<NodeId>) {
         inherits: true,
     };
     acl::add(&house.drive, &house.caller, ResourceId::Node(what.into()), entry).await.unwrap();
-}
-
-async fn other_share(house: &House, by: &Caller) -> Share {
-    let new = NewShare {
-        name: "Other".to_owned(),
-        share_type: ShareType::Project,
-        owner: None,
-        description: None,
-        quota_bytes: None,
-    };
-    shares::create(&house.drive, by, new).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +88,7 @@ async fn a_share_that_cannot_be_seen_tells_nothing_and_lends_nothing() {
             let refused = present_in(&house, &ada, house.share.id, &[asked]).await;
             assert!(matches!(refused, Err(Error::NotFound)), "{refused:?}");
         }
-        let own = other_share(&house, &ada).await;
+        let own = house.share_of(&ada, "Other").await;
         assert_eq!(present_in(&house, &ada, own.id, &[hash, never()]).await.unwrap(), [].into());
         // Nor does a share that can be seen lend to another: only what lies in the named one is looked at.
         assert_eq!(present_in(&house, &house.caller, own.id, &[hash]).await.unwrap(), [].into());
@@ -120,7 +106,7 @@ async fn another_tenant_has_nothing() {
         let sent = chunk("sent");
         put(&house, &house.caller, None, "a", b"stored").await;
         send(&house, &house.caller, std::slice::from_ref(&sent)).await.unwrap();
-        let share = other_share(&house, &twin).await;
+        let share = house.share_of(&twin, "Other").await;
         let asked = [chunk("stored").hash, sent.hash, never()];
         assert_eq!(present_in(&house, &twin, share.id, &asked).await.unwrap(), [].into());
         assert!(matches!(present_in(&house, &twin, house.share.id, &asked).await, Err(Error::NotFound)));

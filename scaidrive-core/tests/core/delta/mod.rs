@@ -25,18 +25,7 @@ use scaidrive_core::services::tenants::{self, NewUser};
 use scaidrive_core::services::{collect, content};
 
 use crate::backends::{House, name};
-
-/// Bytes that look random, the same for the same seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let words = (0..length.div_ceil(8)).flat_map(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(length).collect()
-}
+use crate::noise::noise;
 
 fn chunk(bytes: impl Into<Bytes>) -> Chunk {
     let bytes = bytes.into();

@@ -154,16 +154,8 @@ async fn a_replaced_file_must_be_there_and_in_the_share() {
     for house in House::both(shrink).await {
         let file = stored(&house, "a", b"first").await;
         let new = || NewUpload { replaces: Some(file), ..new_upload(&house, "a", PART) };
-        let other = scaidrive_core::services::shares::NewShare {
-            name: "T".to_owned(),
-            share_type: scaidrive_core::model::ShareType::Project,
-            owner: None,
-            description: None,
-            quota_bytes: None,
-        };
-        let other =
-            scaidrive_core::services::shares::create(&house.drive, &house.caller, other).await.unwrap();
-        let misplaced = begin(&house, &house.caller, NewUpload { share: other.id, ..new() }).await;
+        let share = house.other_share("T").await;
+        let misplaced = begin(&house, &house.caller, NewUpload { share, ..new() }).await;
         assert!(matches!(misplaced, Err(Error::NotFound)), "{misplaced:?}");
         let folder =
             folders::create(&house.drive, &house.caller, house.share.id, None, name("d")).await.unwrap();
