@@ -217,25 +217,36 @@ impl Metrics {
                 counter.get_or_create(&TenantLabel { tenant_id: tenant.to_string() }).inc_by(number);
             }
         }
-        for tenant in tenants::list(drive).await? {
-            let id = tenant.id;
-            let read = |mut rows: Box<dyn Reads>| async move { rows.usage(id, &UsageTarget::Tenant).await };
-            let usage = drive.report(read).await?;
+        self.read_storage(drive).await?;
+        self.read_replica(drive).await;
+        let counts: BTreeMap<Queue, i64> = drive.read().await?.job_counts().await?.into_iter().collect();
+        for queue in Queue::ALL {
+            let depth = counts.get(queue).copied().unwrap_or_default();
+            self.queues.get_or_create(&QueueLabel { queue: queue.as_str() }).set(depth);
+        }
+        Ok(())
+    }
+
+    /// Reads what tenants use: one report for all of them, so that a replica is waited for once.
+    async fn read_storage(&self, drive: &Drive) -> Result<()> {
+        let tenants = &tenants::list(drive).await?;
+        let read = |mut rows: Box<dyn Reads>| async move {
+            let mut all = Vec::with_capacity(tenants.len());
+            for tenant in tenants {
+                all.push((tenant.id, rows.usage(tenant.id, &UsageTarget::Tenant).await?));
+            }
+            Ok(all)
+        };
+        for (tenant, usage) in drive.report(read).await? {
             let kinds = [
                 ("files", usage.file_bytes),
                 ("versions", usage.version_bytes),
                 ("trash", usage.trash_bytes),
             ];
             for (kind, bytes) in kinds {
-                let labels = StorageLabels { tenant_id: tenant.id.to_string(), r#type: kind };
+                let labels = StorageLabels { tenant_id: tenant.to_string(), r#type: kind };
                 self.storage.get_or_create(&labels).set(bytes);
             }
-        }
-        self.read_replica(drive).await;
-        let counts: BTreeMap<Queue, i64> = drive.read().await?.job_counts().await?.into_iter().collect();
-        for queue in Queue::ALL {
-            let depth = counts.get(queue).copied().unwrap_or_default();
-            self.queues.get_or_create(&QueueLabel { queue: queue.as_str() }).set(depth);
         }
         Ok(())
     }

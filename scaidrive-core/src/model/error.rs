@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use thiserror::Error;
 
+/// How long to stay away from a part that is away: a restart takes about as long.
+const RESTART: Duration = Duration::from_secs(5);
+
 /// The result of everything that can fail in the core.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -259,6 +262,11 @@ impl Error {
     /// Returns the error for a part that is away for so long.
     pub fn unavailable(what: impl Into<String>, retry_after: Duration) -> Self {
         Self::Unavailable { what: what.into(), retry_after }
+    }
+
+    /// Returns the error for a part that cannot be reached, or breaks off, as it does while it is restarted.
+    pub fn away(what: impl Into<String>) -> Self {
+        Self::unavailable(what, RESTART)
     }
 
     /// Returns the stable code for programs (conventions.md).

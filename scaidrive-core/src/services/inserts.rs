@@ -65,14 +65,9 @@ impl Inserts {
     }
 
     /// Inserts what waits, and the contents that it refers to.
-    pub(super) async fn settle(&mut self, tx: &mut Tx<'_>, grace: Duration) -> Result<()> {
+    pub(super) async fn finish(&mut self, tx: &mut Tx<'_>, grace: Duration) -> Result<()> {
         self.write(tx).await?;
         let contents = std::mem::take(&mut self.contents);
         tree::refer_to(tx, &contents.iter().collect::<Vec<_>>(), grace).await
-    }
-
-    /// Inserts what is left, and the contents that it refers to.
-    pub(super) async fn finish(mut self, tx: &mut Tx<'_>, grace: Duration) -> Result<()> {
-        self.settle(tx, grace).await
     }
 }

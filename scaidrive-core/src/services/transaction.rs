@@ -4,7 +4,6 @@
 //! connection hid is simply run again.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,9 +13,6 @@ use crate::ports::{Outcome, WriteUnit, Writes};
 
 /// How often a commit of unknown outcome is run again.
 const ATTEMPTS: u32 = 5;
-
-/// How long to stay away from a database that loses every connection.
-pub(super) const AWAY: Duration = Duration::from_secs(5);
 
 /// A transaction with an answer; it may run several times.
 #[async_trait]
@@ -41,7 +37,7 @@ pub(crate) async fn transact<T: Transaction>(drive: &Drive, transaction: T) -> R
         match drive.meta.write(Arc::clone(&unit) as Arc<dyn WriteUnit>).await {
             Ok(()) => break,
             Err(Error::CommitUnknown { .. }) if attempt < ATTEMPTS => attempt += 1,
-            Err(Error::CommitUnknown { .. }) => return Err(Error::unavailable("the database", AWAY)),
+            Err(Error::CommitUnknown { .. }) => return Err(Error::away("the database")),
             Err(error) => return Err(error),
         }
     }

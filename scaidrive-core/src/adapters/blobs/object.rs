@@ -38,9 +38,6 @@ pub(super) fn path(key: &Key) -> Path {
     Path::from(key.as_str())
 }
 
-/// How long to stay away while the store does: a restart takes about as long.
-const AWAY: Duration = Duration::from_secs(5);
-
 /// Gives a store's error our meaning.
 pub(super) fn storage(error: object_store::Error) -> Error {
     if causes(&error).any(|cause| {
@@ -50,7 +47,7 @@ pub(super) fn storage(error: object_store::Error) -> Error {
     }
     if is_away(&error) {
         tracing::warn!(%error, "the object store does not answer");
-        return Error::unavailable("the object store", AWAY);
+        return Error::away("the object store");
     }
     Error::Storage { source: Box::new(error) }
 }

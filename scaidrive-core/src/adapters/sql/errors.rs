@@ -68,9 +68,6 @@ pub(super) fn is_broken(error: &Error) -> bool {
     matches!(error, Error::Database { .. }) && cause(error).is_some_and(is_broken_connection)
 }
 
-/// How long to stay away while the database does: a restart takes about as long.
-const AWAY: Duration = Duration::from_secs(5);
-
 /// Tells whether the database cannot be reached, or was lost on the way; not whether a commit came through.
 fn is_away(error: &Error) -> bool {
     matches!(error, Error::Database { .. })
@@ -89,7 +86,7 @@ pub(super) fn with_meaning(error: Error) -> Error {
     }
     if is_away(&error) {
         tracing::warn!(error = ?error, "the database does not answer");
-        return Error::unavailable("the database", AWAY);
+        return Error::away("the database");
     }
     error
 }

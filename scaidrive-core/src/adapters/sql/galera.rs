@@ -70,16 +70,17 @@ impl<'p> SchemaLease<'p> {
         Ok(whose.is_some_and(|row| row.string(0).is_ok_and(|holder| holder == self.holder)))
     }
 
-    fn of_holder(&self, statement: &'static str) -> Statement {
-        sql(statement).push(" WHERE id = 1 AND holder = ?").text(&self.holder)
+    fn of_holder(&self, statement: Statement) -> Statement {
+        statement.push(" WHERE id = 1 AND holder = ?").text(&self.holder)
     }
 
     /// Renews the lease, for ever.
     pub(super) async fn keep(&self) {
         loop {
             tokio::time::sleep(RENEWAL).await;
-            let renew = "UPDATE _scaidrive_migrates SET lease_until = UNIX_TIMESTAMP() + 600";
-            let renewed = async { on(self.pool).await?.execute(self.of_holder(renew)).await }.await;
+            let renew = sql("UPDATE _scaidrive_migrates SET lease_until = UNIX_TIMESTAMP() + ?").bind(LEASE);
+            let renew = self.of_holder(renew);
+            let renewed = async { on(self.pool).await?.execute(renew).await }.await;
             if let Err(error) = renewed {
                 tracing::warn!(%error, "the right to change the schema is not renewed; trying again");
             }
@@ -88,7 +89,7 @@ impl<'p> SchemaLease<'p> {
 
     /// Lets the next one change the schema.
     pub(super) async fn end(self) -> Result<()> {
-        let delete = self.of_holder("DELETE FROM _scaidrive_migrates");
+        let delete = self.of_holder(sql("DELETE FROM _scaidrive_migrates"));
         on(self.pool).await?.execute(delete).await.map(drop)
     }
 }

@@ -151,7 +151,7 @@ impl Room {
     async fn open(worker: &mut Worker<'_, '_>, items: &[Item]) -> Result<Self> {
         let contents = items.iter().filter_map(|item| item.ready.as_ref()?.1.as_ref());
         contents.for_each(|content| worker.desk.inserts.refer_to(content));
-        worker.desk.inserts.settle(worker.tx, worker.terms.grace).await?;
+        worker.desk.inserts.finish(worker.tx, worker.terms.grace).await?;
         Ok(Self::default())
     }
 

@@ -250,7 +250,7 @@ impl Desk {
     }
 
     /// Inserts all that waits.
-    pub(super) async fn finish(self, tx: &mut Tx<'_>, grace: Duration) -> Result<Landed> {
+    pub(super) async fn finish(mut self, tx: &mut Tx<'_>, grace: Duration) -> Result<Landed> {
         self.inserts.finish(tx, grace).await?;
         Ok(self.landed)
     }

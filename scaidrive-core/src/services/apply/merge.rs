@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::worker::{Effect, Order, Worker};
 use crate::model::conflict::{self, Verdict};
-use crate::model::{ConflictType, Error, FileName, NameKey, Node, NodeId, ParentId, Result, Strategy};
+use crate::model::{
+    ChangeId, ConflictType, Error, FileName, NameKey, Node, NodeId, ParentId, Result, Strategy,
+};
 use crate::ports::metadata::{ChildQuery, ChildSort, SortKey};
 use crate::services::access::{self, Located, Place, Right};
 use crate::services::{moves, trash};
@@ -98,12 +100,7 @@ impl Worker<'_, '_> {
     }
 
     /// Does what was planned; returns the row that tells of the folder that went.
-    async fn carry_over(
-        &mut self,
-        order: Order<'_>,
-        ends: &Ends<'_>,
-        plan: Vec<Moves>,
-    ) -> Result<crate::model::ChangeId> {
+    async fn carry_over(&mut self, order: Order<'_>, ends: &Ends<'_>, plan: Vec<Moves>) -> Result<ChangeId> {
         let mut heir = None;
         for moves in plan {
             let (from, into) = moves.pair.places(ends);

@@ -138,8 +138,10 @@ pub struct Outcome {
 /// sent again.
 pub async fn apply(drive: &Drive, caller: &Caller, batch: Batch) -> Result<Outcome> {
     check(&batch)?;
-    access::share(&mut *drive.read().await?, caller, batch.share, Right::Read).await?;
-    let seen = seen::position(drive, caller, &batch).await?;
+    let mut rows = drive.read().await?;
+    access::share(&mut *rows, caller, batch.share, Right::Read).await?;
+    let seen = seen::position(&mut *rows, caller, &batch).await?;
+    drop(rows);
     let mut run = Run::prepare(drive, caller, Batch { seen, ..batch }).await?;
     let all = 0..run.items.len();
     let size = if run.is_atomic { all.len().max(1) } else { PART };

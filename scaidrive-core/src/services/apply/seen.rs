@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::Batch;
 use super::worker::Worker;
-use crate::Drive;
 use crate::model::{Caller, ChangeKind, Error, NodeId, Result, Timestamp};
+use crate::ports::Reads;
 use crate::ports::metadata::Seat;
 use crate::services::access::Located;
 
@@ -21,8 +21,7 @@ const MOST: u32 = 5000;
 /// # Errors
 /// `Invalid` for a position that no feed has, `CursorExpired` for one beyond the head: taken at its word, it would say
 /// that the device has read everything. One that the retained log does not reach any more is a device that knows little.
-pub(super) async fn position(drive: &Drive, caller: &Caller, batch: &Batch) -> Result<Option<i64>> {
-    let mut rows = drive.read().await?;
+pub(super) async fn position(rows: &mut dyn Reads, caller: &Caller, batch: &Batch) -> Result<Option<i64>> {
     let Some(told) = batch.seen else {
         let seat =
             Seat { tenant: caller.tenant, user: &caller.user, device: &batch.device, share: batch.share };
