@@ -29,11 +29,12 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 
 /// Tells whether the whole transaction may succeed if it is simply run again: deadlock (1213, and what Galera says of
 /// a rival on another node, at COMMIT too), lock wait (1205), a record changed since it was read (1020, MariaDB's
-/// snapshot check), a Galera node that joins its cluster (1047), or a busy SQLite file.
+/// snapshot check), a Galera node that joins its cluster (1047), a savepoint that went with its transaction (1305), or a
+/// busy SQLite file.
 pub(super) fn is_transient(error: &Error) -> bool {
     let Some(cause) = database_cause(error) else { return false };
     if let Some(mysql) = cause.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return matches!(mysql.number(), 1205 | 1213 | 1020 | 1047);
+        return matches!(mysql.number(), 1205 | 1213 | 1020 | 1047 | 1305);
     }
     // Extended result codes keep SQLITE_BUSY (5) and SQLITE_LOCKED (6) in the low byte.
     cause.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))

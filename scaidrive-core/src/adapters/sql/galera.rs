@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnection, MySqlPool};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool};
+use sqlx::{Executor, MySql, Transaction};
 
 use super::errors::{database, is_transient};
+use super::mysql::{self, Commits};
 use super::statement::{Conn, Statement, sql};
 use crate::model::{Error, Result};
 
@@ -28,6 +30,37 @@ pub(super) async fn is_node(pool: &MySqlPool) -> Result<bool> {
 
 async fn on(pool: &MySqlPool) -> Result<Conn<'static>> {
     pool.acquire().await.map(Conn::MySqlPool).map_err(database)
+}
+
+/// Connections for transactions, which commit nothing by themselves.
+///
+/// A node that takes a transaction back, because a rival on another node was faster, does not always say so: not if that
+/// happens while a statement is prepared. What follows would then be committed statement by statement. So it is not, and a
+/// savepoint shows that the transaction is still the one that was begun: it is gone with it.
+#[derive(Clone, Debug)]
+pub(super) struct Writers(MySqlPool);
+
+impl Writers {
+    pub(super) fn new(options: MySqlConnectOptions) -> Self {
+        let pool = mysql::pool_options(Commits::WhenTold);
+        Self(pool.connect_lazy_with(options))
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, MySql>> {
+        self.0.begin_with("START TRANSACTION; SAVEPOINT whole").await.map_err(database)
+    }
+
+    pub(super) async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+/// Checks that what runs is what was begun.
+///
+/// # Errors
+/// What passes if the transaction is run again.
+pub(super) async fn check_whole(tx: &mut MySqlConnection) -> Result<()> {
+    tx.execute("RELEASE SAVEPOINT whole").await.map(drop).map_err(database)
 }
 
 /// The right to change the schema, in a row that all nodes see.

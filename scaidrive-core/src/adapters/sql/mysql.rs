@@ -5,11 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Executor;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
+use sqlx::{Executor, MySql, Transaction};
 
 use super::errors::{database, is_broken, is_broken_connection, is_transient, with_meaning};
-use super::galera::SchemaLease;
+use super::galera::{self, SchemaLease, Writers};
 use super::statement::{Conn, sql};
 use super::{SqlRows, migrations};
 use crate::model::{Error, Result};
@@ -29,15 +29,113 @@ pub(super) fn options(url: &str, variable: &str) -> Result<MySqlConnectOptions> 
     Ok(options.no_engine_substitution(true).statement_cache_capacity(256))
 }
 
-/// Opens a pool.
-pub(super) async fn open(url: &str) -> Result<MySqlPool> {
-    let options = options(url, "SCAIDRIVE_DATABASE_URL")?;
-    pool_options().connect_with(options).await.map_err(database)
+/// A MariaDB/MySQL server, or a node of a Galera cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) pool: MySqlPool,
+    /// What transactions run on if the server is a node.
+    node: Option<Writers>,
+}
+
+impl Server {
+    pub(super) async fn open(url: &str) -> Result<Self> {
+        let options = options(url, "SCAIDRIVE_DATABASE_URL")?;
+        let pool = pool_options(Commits::AtOnce).connect_with(options.clone()).await.map_err(database)?;
+        let node = galera::is_node(&pool).await?.then(|| Writers::new(options));
+        Ok(Self { pool, node })
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+        if let Some(writers) = &self.node {
+            writers.close().await;
+        }
+    }
+
+    /// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.
+    pub(super) async fn write(&self, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.try_write(clock, unit).await {
+                Err(error) if is_transient(&error) || is_broken(&error) => {
+                    if attempt == ATTEMPTS {
+                        tracing::warn!(%error, attempt, "a transaction found no way through");
+                        return Err(Error::unavailable("the database is too busy", Duration::from_secs(1)));
+                    }
+                    tokio::time::sleep(backoff(attempt)).await;
+                }
+                outcome => return outcome.map_err(with_meaning),
+            }
+        }
+    }
+
+    async fn try_write(&self, clock: &Arc<dyn Clock>, unit: &dyn WriteUnit) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let mut rows = SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock));
+        rows.writes_locks = self.node.is_some();
+        let mut outcome = unit.run(&mut rows).await;
+        if outcome.is_ok() && self.node.is_some() {
+            outcome = galera::check_whole(&mut tx).await.and(outcome);
+        }
+        match outcome {
+            Ok(Outcome::Commit) => tx.commit().await.map_err(|error| {
+                if is_broken_connection(&error) {
+                    Error::CommitUnknown { source: Box::new(error) }
+                } else {
+                    database(error)
+                }
+            }),
+            Ok(Outcome::RollBack) => tx.rollback().await.map_err(database),
+            Err(error) => {
+                // A failed roll-back means a broken connection, and the server rolls back what it lost.
+                drop(tx.rollback().await);
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, MySql>> {
+        match &self.node {
+            Some(writers) => writers.begin().await,
+            None => self.pool.begin().await.map_err(database),
+        }
+    }
+
+    /// Applies the schema, one process at a time.
+    pub(super) async fn migrate(&self) -> Result<()> {
+        let mut conn = locked(&self.pool).await?;
+        let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
+        if self.node.is_none() {
+            return migrator.run_direct(None, &mut conn, false).await.map_err(failed);
+        }
+        let lease = SchemaLease::take(&self.pool, &mut conn).await?;
+        tokio::select! {
+            done = migrator.run_direct(None, &mut conn, false) => done.map_err(failed)?,
+            () = lease.keep() => {}
+        }
+        lease.end().await
+    }
+
+    /// Returns a connection whose reads are all of this instant.
+    pub(super) async fn snapshot(&self) -> Result<MySqlConnection> {
+        let mut conn = self.pool.acquire().await.map_err(database)?.detach();
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(database)?;
+        conn.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(database)?;
+        Ok(conn)
+    }
+}
+
+/// When connections commit what runs outside a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commits {
+    AtOnce,
+    WhenTold,
 }
 
 /// Returns how connections are kept; every one reads what is committed, because the default (REPEATABLE READ) would make a
 /// re-check after `FOR UPDATE` read a stale snapshot.
-pub(super) fn pool_options() -> MySqlPoolOptions {
+pub(super) fn pool_options(commits: Commits) -> MySqlPoolOptions {
     MySqlPoolOptions::new()
         .max_connections(32)
         .acquire_timeout(Duration::from_secs(10))
@@ -47,8 +145,11 @@ pub(super) fn pool_options() -> MySqlPoolOptions {
                 Ok(meta.idle_for < TEST_AFTER_IDLE || sqlx::Connection::ping(conn).await.is_ok())
             })
         })
-        .after_connect(|conn, _| {
+        .after_connect(move |conn, _| {
             Box::pin(async move {
+                if commits == Commits::WhenTold {
+                    conn.execute("SET SESSION autocommit = 0").await?;
+                }
                 conn.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
                 conn.execute("SET SESSION innodb_lock_wait_timeout = 10").await?;
                 // A process that was frozen in the middle of a transaction must not keep its rows from others for hours.
@@ -70,21 +171,6 @@ async fn set_where_known(conn: &mut MySqlConnection, set: &'static str) -> sqlx:
 /// How long a migration waits for one that another process is making, in seconds.
 const MIGRATION_PATIENCE: u32 = 600;
 
-/// Applies the schema, one process at a time.
-pub(super) async fn migrate(pool: &MySqlPool, is_galera: bool) -> Result<()> {
-    let mut conn = locked(pool).await?;
-    let migrator = sqlx::migrate::Migrator { locking: false, ..migrations::migrator(true) };
-    if !is_galera {
-        return migrator.run_direct(None, &mut conn, false).await.map_err(failed);
-    }
-    let lease = SchemaLease::take(pool, &mut conn).await?;
-    tokio::select! {
-        done = migrator.run_direct(None, &mut conn, false) => done.map_err(failed)?,
-        () = lease.keep() => {}
-    }
-    lease.end().await
-}
-
 fn failed(error: sqlx::migrate::MigrateError) -> Error {
     Error::Database { source: error.into() }
 }
@@ -99,64 +185,6 @@ async fn locked(pool: &MySqlPool) -> Result<MySqlConnection> {
         return Ok(conn);
     }
     Err(Error::unavailable("the schema, which another process is changing", Duration::from_secs(10)))
-}
-
-/// Returns a connection whose reads are all of this instant.
-pub(super) async fn snapshot(pool: &MySqlPool) -> Result<MySqlConnection> {
-    let mut conn = pool.acquire().await.map_err(database)?.detach();
-    conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(database)?;
-    conn.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(database)?;
-    Ok(conn)
-}
-
-/// Runs a unit in a transaction, again after a deadlock, a lock time-out or a connection lost before COMMIT.
-pub(super) async fn write(
-    pool: &MySqlPool,
-    clock: &Arc<dyn Clock>,
-    is_galera: bool,
-    unit: &dyn WriteUnit,
-) -> Result<()> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        match try_write(pool, clock, is_galera, unit).await {
-            Err(error) if is_transient(&error) || is_broken(&error) => {
-                if attempt == ATTEMPTS {
-                    tracing::warn!(%error, attempt, "a transaction found no way through");
-                    return Err(Error::unavailable("the database is too busy", Duration::from_secs(1)));
-                }
-                tokio::time::sleep(backoff(attempt)).await;
-            }
-            outcome => return outcome.map_err(with_meaning),
-        }
-    }
-}
-
-async fn try_write(
-    pool: &MySqlPool,
-    clock: &Arc<dyn Clock>,
-    is_galera: bool,
-    unit: &dyn WriteUnit,
-) -> Result<()> {
-    let mut tx = pool.begin().await.map_err(database)?;
-    let mut rows = SqlRows::new(Conn::MySql(&mut tx), Arc::clone(clock));
-    rows.writes_locks = is_galera;
-    let outcome = unit.run(&mut rows).await;
-    match outcome {
-        Ok(Outcome::Commit) => tx.commit().await.map_err(|error| {
-            if is_broken_connection(&error) {
-                Error::CommitUnknown { source: Box::new(error) }
-            } else {
-                database(error)
-            }
-        }),
-        Ok(Outcome::RollBack) => tx.rollback().await.map_err(database),
-        Err(error) => {
-            // A failed roll-back means a broken connection, and the server rolls back what it lost.
-            drop(tx.rollback().await);
-            Err(error)
-        }
-    }
 }
 
 /// Returns a wait that grows with the attempts and differs between rivals.

@@ -42,7 +42,7 @@ impl Replica {
     pub(super) fn new(url: &str) -> Result<Self> {
         let options = mysql::options(url, "SCAIDRIVE_DATABASE_REPLICA_URL")?;
         Ok(Self {
-            pool: mysql::pool_options().connect_lazy_with(options),
+            pool: mysql::pool_options(mysql::Commits::AtOnce).connect_lazy_with(options),
             away_until: Mutex::default(),
             reads: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),

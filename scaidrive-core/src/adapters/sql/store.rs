@@ -11,7 +11,7 @@ use super::errors::{database, with_meaning};
 use super::replica::Replica;
 use super::sqlite::Writer;
 use super::statement::{Conn, sql};
-use super::{SqlRows, galera, migrations, mysql, sqlite};
+use super::{SqlRows, migrations, mysql, sqlite};
 use crate::model::{Error, Result, Timestamp};
 use crate::ports::metadata::{LedgerReads, ReportsRead};
 use crate::ports::{Clock, MetadataStore, Reads, WriteUnit};
@@ -31,7 +31,7 @@ pub struct SqlStore {
 #[derive(Debug)]
 enum Database {
     Sqlite { readers: SqlitePool, writer: Writer },
-    MySql { pool: MySqlPool, is_galera: bool },
+    MySql(mysql::Server),
 }
 
 impl SqlStore {
@@ -46,9 +46,7 @@ impl SqlStore {
                 Database::Sqlite { readers, writer }
             }
             "mysql" | "mariadb" | "mysql+asyncmy" => {
-                let pool = mysql::open(&format!("mysql://{rest}")).await?;
-                let is_galera = galera::is_node(&pool).await?;
-                Database::MySql { pool, is_galera }
+                Database::MySql(mysql::Server::open(&format!("mysql://{rest}")).await?)
             }
             _ => return Err(unusable("the scheme must be sqlite, mysql, mariadb or mysql+asyncmy")),
         };
@@ -64,14 +62,14 @@ impl SqlStore {
     fn replica(&self) -> Option<(&Replica, &MySqlPool)> {
         match &self.database {
             Database::Sqlite { .. } => None,
-            Database::MySql { pool, .. } => self.replica.as_ref().map(|replica| (replica, pool)),
+            Database::MySql(server) => self.replica.as_ref().map(|replica| (replica, &server.pool)),
         }
     }
 
     async fn rows(&self) -> Result<SqlRows<'static>> {
         let conn = match &self.database {
             Database::Sqlite { readers, .. } => readers.acquire().await.map(Conn::SqlitePool),
-            Database::MySql { pool, .. } => pool.acquire().await.map(Conn::MySqlPool),
+            Database::MySql(server) => server.pool.acquire().await.map(Conn::MySqlPool),
         };
         let conn = conn.map_err(|error| with_meaning(database(error)))?;
         Ok(SqlRows::new(conn, Arc::clone(&self.clock)))
@@ -81,7 +79,7 @@ impl SqlStore {
         let mut rows = self.rows().await?;
         let exists = match &self.database {
             Database::Sqlite { .. } => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-            Database::MySql { .. } => {
+            Database::MySql(_) => {
                 "SELECT COUNT(*) FROM information_schema.tables \
                  WHERE table_schema = DATABASE() AND table_name = '_sqlx_migrations'"
             }
@@ -133,7 +131,7 @@ impl MetadataStore for SqlStore {
         // The transaction ends with its connection, which is given to nobody after that.
         let conn = match &self.database {
             Database::Sqlite { readers, .. } => Conn::SqliteOwn(sqlite::snapshot(readers).await?),
-            Database::MySql { pool, .. } => Conn::MySqlOwn(mysql::snapshot(pool).await?),
+            Database::MySql(server) => Conn::MySqlOwn(server.snapshot().await?),
         };
         Ok(Box::new(SqlRows::new(conn, Arc::clone(&self.clock))))
     }
@@ -141,11 +139,10 @@ impl MetadataStore for SqlStore {
     async fn write(&self, unit: Arc<dyn WriteUnit>) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.write(unit).await,
-            Database::MySql { pool, is_galera } => {
+            Database::MySql(server) => {
                 // On a task of its own: a caller that goes away must not leave half a transaction behind.
-                let (pool, clock, is_galera) = (pool.clone(), Arc::clone(&self.clock), *is_galera);
-                let task =
-                    tokio::spawn(async move { mysql::write(&pool, &clock, is_galera, unit.as_ref()).await });
+                let (server, clock) = (server.clone(), Arc::clone(&self.clock));
+                let task = tokio::spawn(async move { server.write(&clock, unit.as_ref()).await });
                 task.await.map_err(|error| Error::internal(format!("a write unit broke off: {error}")))?
             }
         }
@@ -154,14 +151,14 @@ impl MetadataStore for SqlStore {
     async fn now(&self) -> Result<Timestamp> {
         match &self.database {
             Database::Sqlite { .. } => Ok(self.clock.now()),
-            Database::MySql { .. } => self.rows().await?.now().await,
+            Database::MySql(_) => self.rows().await?.now().await,
         }
     }
 
     async fn migrate(&self) -> Result<()> {
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
-            Database::MySql { pool, is_galera } => mysql::migrate(pool, *is_galera).await?,
+            Database::MySql(server) => server.migrate().await?,
         }
         match self.pending_migrations().await?.as_slice() {
             [] => Ok(()),
@@ -198,7 +195,7 @@ impl MetadataStore for SqlStore {
                 writer.close().await;
                 readers.close().await;
             }
-            Database::MySql { pool, .. } => pool.close().await,
+            Database::MySql(server) => server.close().await,
         }
     }
 }
