@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, await_that};
 use crate::load::{Load, off_the_runtime};
 
 /// What is killed, in turn, and whether clients must have been refused for want of it before it is started again.
-const KILLED: [(&str, bool); 8] = [
+const KILLED: [(&str, bool); 9] = [
     ("api-1", false),
     ("worker-1", false),
     ("redis", false),
@@ -21,6 +21,7 @@ const KILLED: [(&str, bool); 8] = [
     ("garage", true),
     ("mariadb", true),
     ("api-3", false),
+    ("nginx", true),
 ];
 
 /// Requests that are answered before what was killed is started again.

@@ -62,13 +62,26 @@ impl Part {
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.pid().unwrap_or_else(|| panic!("{} was never started", self.name));
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success(), "{}", self.name);
+        self.signal_too(signal, &[]);
     }
 
-    /// Kills it without a warning.
+    fn signal_too(&self, signal: &str, others: &[String]) {
+        let pid = self.pid().unwrap_or_else(|| panic!("{} was never started", self.name));
+        let sent = Command::new("kill").arg(signal).arg(pid).args(others).status().unwrap();
+        assert!(sent.success(), "{}", self.name);
+    }
+
+    /// Returns the processes that it started.
+    fn children(&self) -> Vec<String> {
+        let home = Path::new("/proc").join(self.pid().unwrap_or_default());
+        let tasks = fs::read_dir(home.join("task")).into_iter().flatten().flatten();
+        let told = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+        told.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Kills it without a warning, and what it started.
     pub(crate) fn kill(&self) {
-        self.signal("-KILL");
+        self.signal_too("-KILL", &self.children());
         self.await_end();
     }
 

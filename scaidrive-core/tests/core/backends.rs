@@ -41,9 +41,7 @@ pub(crate) fn mariadb() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "names must differ between runs of the tests")]
     let name = format!("core_{}", ulid::Ulid::generate());
     // In a foreign character set on purpose: the schema must not lean on the database's own.
-    // A process of the same number may have left one behind.
-    let create = format!("CREATE OR REPLACE DATABASE {name} CHARACTER SET latin1");
-    ask_mariadb(&socket, &create);
+    ask_mariadb(&socket, &format!("CREATE DATABASE {name} CHARACTER SET latin1"));
     Some(url + &name)
 }
 
