@@ -12,7 +12,7 @@ use sqlx::MySql;
 use sqlx::mysql::MySqlPool;
 use sqlx::pool::PoolConnection;
 
-use super::errors::database;
+use super::errors::{database, with_meaning};
 use super::mysql;
 use super::statement::{Conn, sql};
 use crate::model::{Error, Result};
@@ -80,15 +80,18 @@ impl Replica {
         if !self.may_try() {
             return None;
         }
-        // A primary that does not answer says nothing about the replica.
-        let position = position(primary).await.ok()?;
-        let failure = match tokio::time::timeout(PATIENCE, self.at(&position)).await {
-            Ok(Ok(reader)) => {
-                self.set_there();
-                return Some(reader);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
+        let failure = match position(primary).await.map_err(with_meaning) {
+            Ok(position) => match tokio::time::timeout(PATIENCE, self.at(&position)).await {
+                Ok(Ok(reader)) => {
+                    self.set_there();
+                    return Some(reader);
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it does not answer".to_owned(),
+            },
+            // A primary that does not answer says nothing about the replica.
+            Err(Error::Unavailable { .. }) => return None,
+            Err(_) => "the primary is no MariaDB, so nobody can tell how far it is".to_owned(),
         };
         self.set_away(&failure);
         None
