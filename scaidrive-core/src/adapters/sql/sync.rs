@@ -22,7 +22,7 @@ const SHARES_PER_STATEMENT: usize = 100;
 const STARTS: usize = 5 * ROWS_PER_STATEMENT;
 
 /// Where the columns of a change end in a row of the log.
-const BOUNDS_AT: usize = 13;
+const FLOOR_AT: usize = 13;
 
 const DEVICE: &str =
     "SELECT id, device_id, device_name, platform, client_version, last_seen_at, created_at FROM devices";
@@ -47,48 +47,44 @@ fn of_seat(statement: Statement, seat: Seat<'_>) -> Statement {
     of_device(statement, seat.tenant, seat.user, seat.device).text(seat.share)
 }
 
-fn bounds(row: &SqlRow, at: usize) -> Result<LogBounds> {
-    Ok(LogBounds { floor: row.int(at)?, head: row.int(at + 1)? })
-}
-
-/// Reads a page: each row of a log without any says the bounds alone.
-fn page(rows: &[SqlRow]) -> Result<LogPage> {
-    let mut page = LogPage { bounds: LogBounds { floor: 0, head: 0 }, rows: Vec::with_capacity(rows.len()) };
-    if let Some(first) = rows.first() {
-        page.bounds = bounds(first, BOUNDS_AT)?;
-    }
-    for row in rows {
-        if row.opt_int(1)?.is_some() {
-            page.rows.push(LogRow { change: change(row)?, is_in_share: row.int(BOUNDS_AT + 2)? != 0 });
-        }
-    }
-    Ok(page)
+/// Reads rows and the floor: the one row of a log without any says the floor alone.
+fn rows_and_floor(rows: &[SqlRow]) -> Result<(Vec<LogRow>, i64)> {
+    let floor = rows.first().map_or(Ok(0), |row| row.int(FLOOR_AT))?;
+    let told = rows.iter().filter(|row| !matches!(row.opt_int(1), Ok(None)));
+    let told = told.map(|row| Ok(LogRow { change: change(row)?, is_in_share: row.int(FLOOR_AT + 1)? != 0 }));
+    Ok((told.collect::<Result<_>>()?, floor))
 }
 
 /// What a query of the log is about.
+#[derive(Clone, Copy)]
 struct Wanted<'w> {
     tenant: TenantId,
     shares: Option<&'w [ShareId]>,
     after: i64,
+    up_to: i64,
     limit: u32,
 }
 
 impl SqlRows<'_> {
-    /// Returns rows and bounds with one statement: as of one instant, on both databases.
-    async fn log_rows(&mut self, wanted: &Wanted<'_>) -> Result<LogPage> {
-        let mut query = sql(format!(
-            "SELECT {CHANGE_COLUMNS}, k.feed_floor, k.position, n.id IS NOT NULL FROM counters k "
-        ));
+    /// Returns rows and the floor with one statement: no row can be gone without the floor telling.
+    async fn log_rows(&mut self, wanted: &Wanted<'_>) -> Result<(Vec<LogRow>, i64)> {
+        let mut query =
+            sql(format!("SELECT {CHANGE_COLUMNS}, k.feed_floor, n.id IS NOT NULL FROM counters k "));
         query = match wanted.shares {
             None => query
-                .push("LEFT JOIN change_log c ON c.tenant_id = ? AND c.position > ?")
+                .push("LEFT JOIN change_log c ON c.tenant_id = ? AND c.position > ? AND c.position <= ?")
                 .text(wanted.tenant)
-                .bind(wanted.after),
+                .bind(wanted.after)
+                .bind(wanted.up_to),
             Some([only]) => query
-                .push("LEFT JOIN change_log c ON c.tenant_id = ? AND c.share_id = ? AND c.position > ?")
+                .push(
+                    "LEFT JOIN change_log c ON c.tenant_id = ? AND c.share_id = ? AND c.position > ? \
+                     AND c.position <= ?",
+                )
                 .text(wanted.tenant)
                 .text(only)
-                .bind(wanted.after),
+                .bind(wanted.after)
+                .bind(wanted.up_to),
             Some(several) => united(query, wanted, several),
         };
         let query = query
@@ -100,7 +96,7 @@ impl SqlRows<'_> {
             .text(wanted.tenant)
             .raw(&UsageTarget::Tenant.to_string())
             .bind(wanted.limit);
-        page(&self.conn.fetch(query).await?)
+        rows_and_floor(&self.conn.fetch(query).await?)
     }
 
     /// Returns those of these shares that have rows after a position.
@@ -125,22 +121,21 @@ impl SqlRows<'_> {
         Ok(found)
     }
 
-    /// Returns a page of more shares than one statement unites.
-    ///
-    /// Each statement sees a later instant: so rows beyond the first head are left for the next page, and the floor is
-    /// the last one.
-    async fn log_rows_of_many(&mut self, wanted: &Wanted<'_>, shares: &[ShareId]) -> Result<LogPage> {
-        let first = self.log_bounds(wanted.tenant).await?;
+    /// Returns rows and the floor of more shares than one statement unites.
+    async fn log_rows_of_many(
+        &mut self,
+        wanted: &Wanted<'_>,
+        shares: &[ShareId],
+    ) -> Result<(Vec<LogRow>, i64)> {
         let active = self.shares_with_news(wanted.tenant, shares, wanted.after).await?;
         let mut found: BTreeMap<i64, LogRow> = BTreeMap::new();
         for part in active.chunks(SHARES_PER_STATEMENT) {
-            let page = self.log_rows(&Wanted { shares: Some(part), ..*wanted }).await?;
-            let old = page.rows.into_iter().filter(|row| row.change.position <= first.head);
-            found.extend(old.map(|row| (row.change.position, row)));
+            let (rows, _) = self.log_rows(&Wanted { shares: Some(part), ..*wanted }).await?;
+            found.extend(rows.into_iter().map(|row| (row.change.position, row)));
         }
-        let last = self.log_bounds(wanted.tenant).await?;
-        let rows = found.into_values().take(wanted.limit as usize).collect();
-        Ok(LogPage { bounds: LogBounds { floor: last.floor, head: first.head }, rows })
+        // The floor as of after the last row was read.
+        let floor = self.log_bounds(wanted.tenant).await?.floor;
+        Ok((found.into_values().take(wanted.limit as usize).collect(), floor))
     }
 }
 
@@ -153,11 +148,12 @@ fn united(query: Statement, wanted: &Wanted<'_>, shares: &[ShareId]) -> Statemen
         query = query
             .push(&format!(
                 "{union}SELECT position FROM (SELECT position FROM change_log WHERE tenant_id = ? \
-                 AND share_id = ? AND position > ? ORDER BY position LIMIT ?) s{number}"
+                 AND share_id = ? AND position > ? AND position <= ? ORDER BY position LIMIT ?) s{number}"
             ))
             .text(wanted.tenant)
             .text(share)
             .bind(wanted.after)
+            .bind(wanted.up_to)
             .bind(wanted.limit);
     }
     query
@@ -170,7 +166,8 @@ impl SyncReads for SqlRows<'_> {
     async fn log_bounds(&mut self, tenant: TenantId) -> Result<LogBounds> {
         let query = sql("SELECT feed_floor, position FROM counters WHERE tenant_id = ? AND target = ?");
         let row = self.conn.fetch_one(query.text(tenant).raw(&UsageTarget::Tenant.to_string())).await?;
-        row.map_or(Ok(LogBounds { floor: 0, head: 0 }), |row| bounds(&row, 0))
+        let bounds = |row: SqlRow| Ok(LogBounds { floor: row.int(0)?, head: row.int(1)? });
+        row.map_or(Ok(LogBounds { floor: 0, head: 0 }), bounds)
     }
 
     async fn log_page(
@@ -180,12 +177,20 @@ impl SyncReads for SqlRows<'_> {
         after: i64,
         limit: u32,
     ) -> Result<LogPage> {
-        let wanted = Wanted { tenant, shares, after, limit };
-        match shares {
-            Some([]) => Ok(LogPage { bounds: self.log_bounds(tenant).await?, rows: Vec::new() }),
-            Some(many) if many.len() > SHARES_PER_STATEMENT => self.log_rows_of_many(&wanted, many).await,
-            _ => self.log_rows(&wanted).await,
+        // The head comes first, by a statement of its own. One statement may see a change and not yet the one before it:
+        // MariaDB notes one by one which transactions still run, and two that waited for each other may both end
+        // meanwhile. What it shows of the head was preceded by all that lies below, for every later statement.
+        let bounds = self.log_bounds(tenant).await?;
+        if !(bounds.floor..bounds.head).contains(&after) {
+            return Ok(LogPage { bounds, rows: Vec::new() });
         }
+        let wanted = Wanted { tenant, shares, after, up_to: bounds.head, limit };
+        let (rows, floor) = match shares {
+            Some([]) => (Vec::new(), bounds.floor),
+            Some(many) if many.len() > SHARES_PER_STATEMENT => self.log_rows_of_many(&wanted, many).await?,
+            _ => self.log_rows(&wanted).await?,
+        };
+        Ok(LogPage { bounds: LogBounds { floor, ..bounds }, rows })
     }
 
     async fn count_log(

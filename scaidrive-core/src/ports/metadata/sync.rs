@@ -25,7 +25,7 @@ pub struct LogRow {
     pub is_in_share: bool,
 }
 
-/// Rows of the log, with the bounds as of the same instant: no row of the page can be gone without the floor telling.
+/// Rows of the log up to the head; no row of the page can be gone without the floor telling.
 #[derive(Clone, Debug)]
 pub struct LogPage {
     /// The bounds.
@@ -54,8 +54,8 @@ pub trait SyncReads: Send {
     async fn log_bounds(&mut self, tenant: TenantId) -> Result<LogBounds>;
     /// Returns the first rows after a position, at most `limit`, of these shares, or of all where none are named.
     ///
-    /// Rows of other shares cost nothing, and a page costs few statements: one, or one a hundred shares in which there
-    /// is something new.
+    /// Rows of other shares cost nothing, and a page costs few statements: one that finds nothing new, two, or one a hundred
+    /// shares in which there is something new.
     async fn log_page(
         &mut self,
         tenant: TenantId,
