@@ -308,6 +308,31 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_without_the_secrets_in_it() {
+        let shown = |value: &str| {
+            let all = effective(|name| (name == "SCAIDRIVE_SCAISEND_URL").then(|| value.to_owned()));
+            all.into_iter().find(|(name, _)| *name == "SCAIDRIVE_SCAISEND_URL").unwrap().1
+        };
+        assert_eq!(shown("https://mail.example:1/a"), "https://mail.example:1/a");
+        assert_eq!(shown("https://me:hush@h/a?key=hush"), "https://(masked)@h/a?(masked)");
+        for value in ["https://me:hu@sh@h", "https://hush@h?x", "https://h?hush", "https://h?a=b://hush@c"] {
+            assert!(!shown(value).contains("sh"), "{}", shown(value));
+        }
+    }
+
+    #[test]
+    fn an_address_names_a_host() {
+        for wrong in
+            ["https://", "https:///path", "https://me@", "https://:80", "https://h:port", "https://h:99999"]
+        {
+            assert!(faults(&[("SCAIDRIVE_SCAIKEY_URL", wrong)])[0].contains("host"), "{wrong}");
+        }
+        for right in ["https://h", "https://[::1]:8443/a", "https://[::1]", "http://me:a:b@h:80/x:y?z:1"] {
+            assert!(read(&[("SCAIDRIVE_SCAIKEY_URL", right)]).is_ok(), "{right}");
+        }
+    }
+
+    #[test]
     fn secrets_are_never_shown() {
         let shown = effective(|name| Some(format!("hidden-{name}")));
         for (name, value) in shown {

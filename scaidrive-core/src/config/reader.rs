@@ -133,9 +133,11 @@ impl Reader<'_> {
 
     fn url(&mut self, name: &str, schemes: &[&str]) -> Option<String> {
         self.parse(name, None, |text| match text.split_once("://") {
-            Some((scheme, rest)) if schemes.contains(&scheme) && !rest.is_empty() => {
-                Ok(Some(text.trim_end_matches('/').to_owned()))
+            Some(("sqlite", "")) => Err("must name a file".to_owned()),
+            Some((scheme, rest)) if schemes.contains(&scheme) && scheme != "sqlite" && !names_host(rest) => {
+                Err(format!("must name a host, and no port but a number: {scheme}://host:port"))
             }
+            Some((scheme, _)) if schemes.contains(&scheme) => Ok(Some(text.trim_end_matches('/').to_owned())),
             _ => {
                 let all: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
                 Err(format!("must start with {}", all.join(" or ")))
@@ -259,4 +261,16 @@ fn key_bytes(text: &str) -> usize {
         _ if is_base64 => 32,
         len => len,
     }
+}
+
+/// Tells whether what follows the scheme of an address begins with a host, and with a port if with any.
+fn names_host(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit('@').next().unwrap_or_default();
+    // The colons of an IPv6 address stand in brackets.
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    !host.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }

@@ -110,9 +110,20 @@ pub const VARIABLES: &[Variable] = &[
 pub fn effective(lookup: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
     let shown = |variable: &Variable| match lookup(variable.name).filter(|value| !value.trim().is_empty()) {
         Some(_) if variable.secret => "(set, masked)".to_owned(),
-        Some(value) => value,
+        Some(value) => without_secrets(&value),
         None if variable.default.is_empty() => "(not set)".to_owned(),
         None => format!("{} (default)", variable.default),
     };
     VARIABLES.iter().map(|variable| (variable.name, shown(variable))).collect()
+}
+
+/// Returns an address without whom it is asked as, and without its query: either may hold a secret.
+fn without_secrets(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let (before, query) = rest.split_once('?').map_or((rest, ""), |(before, _)| (before, "?(masked)"));
+    let (authority, path) = before.split_at(before.find('/').unwrap_or(before.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or_else(|| authority.to_owned(), |(_, host)| format!("(masked)@{host}"));
+    format!("{scheme}://{host}{path}{query}")
 }

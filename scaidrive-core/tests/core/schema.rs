@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use scaidrive_core::adapters::local::SystemClock;
 use scaidrive_core::adapters::sql::SqlStore;
+use scaidrive_core::model::Error;
 use scaidrive_core::ports::MetadataStore;
 use sqlx::{MySqlPool, Row, SqlitePool};
 
@@ -85,4 +86,36 @@ async fn both_databases_have_the_same_schema() {
         assert_eq!(columns, &other[table].0, "columns of {table}");
         assert_eq!(indexes, &other[table].1, "indexes of {table}");
     }
+}
+
+/// A migration of a version to come, as the migrator notes it.
+const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+    VALUES (9999, 'later', 1, '', 0)";
+
+async fn too_old_a_program_says_so(url: &str) {
+    let store = SqlStore::open(url, Arc::new(SystemClock)).await.unwrap();
+    for outcome in [store.migrate().await, store.pending_migrations().await.map(drop)] {
+        assert!(
+            matches!(&outcome, Err(Error::Config { faults }) if faults[0].contains("9999")),
+            "{outcome:?}"
+        );
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_older_than_the_schema_says_so_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = format!("sqlite://{}/schema.db", dir.path().display());
+    migrate(&path).await;
+    let pool = SqlitePool::connect(&path).await.unwrap();
+    sqlx::query(LATER).execute(&pool).await.unwrap();
+    pool.close().await;
+    too_old_a_program_says_so(&path).await;
+    let Some(url) = backends::mariadb() else { return };
+    migrate(&url).await;
+    let pool = MySqlPool::connect(&url).await.unwrap();
+    sqlx::query(LATER).execute(&pool).await.unwrap();
+    pool.close().await;
+    too_old_a_program_says_so(&url).await;
 }

@@ -156,6 +156,8 @@ impl MetadataStore for SqlStore {
     }
 
     async fn migrate(&self) -> Result<()> {
+        // A program that is too old for what is there says so, and leaves it alone.
+        self.pending_migrations().await?;
         match &self.database {
             Database::Sqlite { writer, .. } => writer.migrate().await?,
             Database::MySql(server) => server.migrate().await?,
