@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
-use sqlx::{Executor, MySql, Transaction};
+use sqlx::{Connection, Executor, MySql, Transaction};
 
 use super::errors::{database, is_broken, is_broken_connection, is_transient, with_meaning};
 use super::galera::{self, SchemaLease, Writers};
@@ -40,7 +40,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn open(url: &str) -> Result<Self> {
         let options = options(url, "SCAIDRIVE_DATABASE_URL")?;
-        let pool = pool_options(Commits::AtOnce).connect_with(options.clone()).await.map_err(database)?;
+        let pool = match pool_options(Commits::AtOnce).connect_with(options.clone()).await {
+            // Which tells nobody why.
+            Err(sqlx::Error::PoolTimedOut) => {
+                let alone = MySqlConnection::connect_with(&options).await;
+                return Err(database(alone.err().unwrap_or(sqlx::Error::PoolTimedOut)));
+            }
+            outcome => outcome.map_err(database)?,
+        };
         let node = galera::is_node(&pool).await?.then(|| Writers::new(options));
         Ok(Self { pool, node })
     }
@@ -141,9 +148,7 @@ pub(super) fn pool_options(commits: Commits) -> MySqlPoolOptions {
         .acquire_timeout(Duration::from_secs(10))
         .test_before_acquire(false)
         .before_acquire(|conn, meta| {
-            Box::pin(async move {
-                Ok(meta.idle_for < TEST_AFTER_IDLE || sqlx::Connection::ping(conn).await.is_ok())
-            })
+            Box::pin(async move { Ok(meta.idle_for < TEST_AFTER_IDLE || conn.ping().await.is_ok()) })
         })
         .after_connect(move |conn, _| {
             Box::pin(async move {

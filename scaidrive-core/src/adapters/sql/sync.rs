@@ -50,13 +50,16 @@ fn of_seat(statement: Statement, seat: Seat<'_>) -> Statement {
 /// Reads rows and the floor: the one row of a log without any says the floor alone.
 fn rows_and_floor(rows: &[SqlRow]) -> Result<(Vec<LogRow>, i64)> {
     let floor = rows.first().map_or(Ok(0), |row| row.int(FLOOR_AT))?;
-    let told = rows.iter().filter(|row| !matches!(row.opt_int(1), Ok(None)));
-    let told = told.map(|row| Ok(LogRow { change: change(row)?, is_in_share: row.int(FLOOR_AT + 1)? != 0 }));
-    Ok((told.collect::<Result<_>>()?, floor))
+    let mut told = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.opt_int(1)?.is_some() {
+            told.push(LogRow { change: change(row)?, is_in_share: row.int(FLOOR_AT + 1)? != 0 });
+        }
+    }
+    Ok((told, floor))
 }
 
 /// What a query of the log is about.
-#[derive(Clone, Copy)]
 struct Wanted<'w> {
     tenant: TenantId,
     shares: Option<&'w [ShareId]>,
