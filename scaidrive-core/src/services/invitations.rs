@@ -39,11 +39,7 @@ pub struct NewInvitation {
 /// Returns an address in the one spelling that addresses are compared in, or what is wrong with it.
 fn address(text: &str) -> Result<String> {
     let address = text.trim().to_lowercase();
-    let is_plain = address.len() <= 320 && !address.chars().any(|c| c.is_whitespace() || c.is_control());
-    match address.rsplit_once('@') {
-        Some((local, domain)) if is_plain && !local.is_empty() && !domain.is_empty() => Ok(address),
-        _ => Err(Error::invalid("email", "must be an address like name@example.org", text)),
-    }
+    if letters::is_address(&address) { Ok(address) } else { Err(letters::no_address(text)) }
 }
 
 /// Returns the invitations to a share, newest first, to those who may change its permissions.

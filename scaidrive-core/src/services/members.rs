@@ -183,7 +183,9 @@ impl Mutation for Add {
 async fn welcome(tx: &mut Tx<'_>, share: &Share, member: &Member) -> Result<()> {
     let Principal::User(id) = &member.principal else { return Ok(()) };
     let user = tx.rows.user(tx.caller.tenant, id).await?;
-    let Some(to) = user.and_then(|user| user.email).filter(|_| *id != tx.caller.user) else { return Ok(()) };
+    let Some(to) = user.and_then(letters::address_of).filter(|_| *id != tx.caller.user) else {
+        return Ok(());
+    };
     let letter = Letter::Shared {
         share: share.name.clone(),
         sharer: letters::name_of_caller(tx).await?,

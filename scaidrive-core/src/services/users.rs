@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::json;
 
+use super::letters;
 use super::mutation::{self, Mutation, Tx};
 use super::quotas;
 use super::tenants::{self, NewUser};
@@ -91,10 +92,15 @@ pub async fn get(drive: &Drive, caller: &Caller, id: &UserId) -> Result<UserInfo
 pub async fn create(drive: &Drive, caller: &Caller, new: NewUser) -> Result<UserInfo> {
     check_admin(caller)?;
     check_role(caller, new.admin_role)?;
-    check_texts([("email", &new.email), ("name", &new.name), ("display_name", &new.display_name)])?;
+    check_address(new.email.as_deref())?;
+    check_texts([("name", &new.name), ("display_name", &new.display_name)])?;
     check_limit(new.quota_bytes)?;
     let quota_bytes = new.quota_bytes;
     Ok(UserInfo::of(tenants::create_user(drive, caller, new).await?, quota_bytes))
+}
+
+fn check_address(email: Option<&str>) -> Result<()> {
+    email.filter(|email| !letters::is_address(email)).map_or(Ok(()), |email| Err(letters::no_address(email)))
 }
 
 fn check_texts<'t>(texts: impl IntoIterator<Item = (&'t str, &'t Option<String>)>) -> Result<()> {
@@ -147,8 +153,9 @@ pub struct UserPatch {
 pub async fn patch(drive: &Drive, caller: &Caller, id: &UserId, patch: UserPatch) -> Result<UserInfo> {
     check_admin(caller)?;
     let flat = |text: &Option<Option<String>>| text.clone().flatten();
-    let texts = [flat(&patch.email), flat(&patch.name), flat(&patch.display_name)];
-    check_texts(["email", "name", "display_name"].into_iter().zip(&texts))?;
+    let texts = [flat(&patch.name), flat(&patch.display_name)];
+    check_address(patch.email.as_ref().and_then(Option::as_deref))?;
+    check_texts(["name", "display_name"].into_iter().zip(&texts))?;
     check_description("avatar_url", patch.avatar_url.as_ref().and_then(Option::as_deref))?;
     check_role(caller, patch.admin_role.flatten())?;
     check_limit(patch.quota_bytes.flatten())?;

@@ -47,6 +47,22 @@ async fn a_tenant_is_made_with_the_providers_own_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_one_address_or_none() {
+    for server in Server::on_each() {
+        let new = json!({ "id": "ada", "email": "ada@example.org" });
+        assert_eq!(server.post("/admin/users", &new).await.created().json["email"], "ada@example.org");
+        for wrong in ["ada", "", "a@example.org,b@example.org", "a@example.org\r\nBcc: b@example.org"] {
+            let body = json!({ "email": wrong });
+            server.post("/admin/users", &body).await.refused(422, "VALIDATION_FAILED");
+            server.patch("/admin/users/ada", &body).await.refused(422, "VALIDATION_FAILED");
+        }
+        let without = server.patch("/admin/users/ada", &json!({ "email": null })).await.ok().json;
+        assert_eq!(without["email"], Value::Null);
+        server.stop_and_check().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_users_limit_is_set_with_the_user() {
     for server in Server::on_each() {
         let new = json!({ "id": "ada", "quota_bytes": 100 });

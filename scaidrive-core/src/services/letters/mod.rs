@@ -2,11 +2,14 @@
 //!
 //! A mutation asks for a letter with its facts alone; it is written when it is sent.
 
+mod address;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, context};
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::address::is_address;
 use super::mutation::Tx;
 use crate::model::{Error, Principal, Quota, QuotaTarget, Result, TenantId, User, UserStatus};
 use crate::ports::metadata::UserSearch;
@@ -107,6 +110,16 @@ pub(super) fn name_of(user: &User) -> String {
     names.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| user.id.to_string())
 }
 
+/// Returns the error for a field `email` that holds none.
+pub(super) fn no_address(text: &str) -> Error {
+    Error::invalid("email", "must be an address like name@example.org", text)
+}
+
+/// Returns where letters reach a user; nothing if what an identity provider told is no address.
+pub(super) fn address_of(user: User) -> Option<String> {
+    user.email.filter(|email| is_address(email))
+}
+
 /// Returns what the caller is called in a letter.
 pub(super) async fn name_of_caller(tx: &mut Tx<'_>) -> Result<String> {
     let user = tx.rows.user(tx.caller.tenant, &tx.caller.user).await?;
@@ -144,7 +157,7 @@ pub(super) async fn warnings(
     };
     let percent = used.saturating_mul(100) / i64::try_from(limit.max(1)).unwrap_or(i64::MAX);
     let letter = Letter::Quota { what, percent, used, limit };
-    let addressed = |user: User| Some(Addressed { to: user.email?, letter: letter.clone() });
+    let addressed = |user: User| Some(Addressed { to: address_of(user)?, letter: letter.clone() });
     let reachable = concerned
         .into_iter()
         .filter(|user: &User| matches!(user.status, UserStatus::Active | UserStatus::Pending));
