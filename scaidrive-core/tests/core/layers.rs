@@ -12,7 +12,7 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ("adapters", &["model", "ports", "adapters"]),
 ];
 
-fn sources(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
